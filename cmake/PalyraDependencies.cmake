@@ -1,0 +1,17 @@
+# Third-party libraries, all from Debian; see docs/decisions.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(CURL REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(yaml-cpp REQUIRED)
+pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
+if(PALYRA_WITH_GRPC)
+  find_package(gRPC REQUIRED)
+  find_package(CLI11 REQUIRED)
+endif()
+# Boost 1.81 is used header-only (Asio, Beast, DLL).
+find_path(PALYRA_BOOST_INCLUDE boost/asio.hpp REQUIRED)
