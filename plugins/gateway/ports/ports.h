@@ -1,13 +1,7 @@
-// What sessions and runs need from outside, as interfaces. plugins/gateway/wiring implements them over
-// acquired services; tests/sim implements them in memory. All functions are called on the gateway's
-// lane and resume there.
+// What sessions and runs need from outside, as interfaces. plugins/gateway/wiring implements them
+// over acquired services; tests/sim implements them in memory. All functions are called on the
+// gateway's lane and resume there.
 #pragma once
-
-#include <functional>
-#include <map>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "palyra/service/v1/journal.pb.h"
 #include "palyra/service/v1/provider.pb.h"
@@ -15,6 +9,12 @@
 #include "palyra/status.hpp"
 #include "palyra/task.hpp"
 #include "palyra/world.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace palyra::gateway {
 
@@ -43,7 +43,7 @@ class Journal {
 
 // How one model turn ended.
 struct ChatOutcome {
-  Status status;                     // OK: `result` counts; otherwise `failure`
+  Status status;  // OK: `result` counts; otherwise `failure`
   service::v1::ChatResult result;
   service::v1::ChatFailure failure;
 };

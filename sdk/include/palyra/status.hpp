@@ -2,6 +2,8 @@
 // Errors are values: Status and Result<T>, with gRPC's canonical codes.
 #pragma once
 
+#include "palyra/abi.h"
+
 #include <cassert>
 #include <cstdint>
 #include <cstring>
@@ -10,8 +12,6 @@
 #include <string_view>
 #include <utility>
 #include <variant>
-
-#include "palyra/abi.h"
 
 namespace palyra {
 
@@ -37,12 +37,23 @@ enum class Code : int32_t {
 
 // "NOT_FOUND", ...; "INTERNAL" for a number out of range.
 constexpr const char* code_name(Code code) {
-  constexpr const char* kNames[] = {
-      "OK",           "CANCELLED",          "UNKNOWN",           "INVALID_ARGUMENT",
-      "DEADLINE_EXCEEDED", "NOT_FOUND",     "ALREADY_EXISTS",    "PERMISSION_DENIED",
-      "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",    "OUT_OF_RANGE",
-      "UNIMPLEMENTED", "INTERNAL",          "UNAVAILABLE",       "DATA_LOSS",
-      "UNAUTHENTICATED"};
+  constexpr const char* kNames[] = {"OK",
+                                    "CANCELLED",
+                                    "UNKNOWN",
+                                    "INVALID_ARGUMENT",
+                                    "DEADLINE_EXCEEDED",
+                                    "NOT_FOUND",
+                                    "ALREADY_EXISTS",
+                                    "PERMISSION_DENIED",
+                                    "RESOURCE_EXHAUSTED",
+                                    "FAILED_PRECONDITION",
+                                    "ABORTED",
+                                    "OUT_OF_RANGE",
+                                    "UNIMPLEMENTED",
+                                    "INTERNAL",
+                                    "UNAVAILABLE",
+                                    "DATA_LOSS",
+                                    "UNAUTHENTICATED"};
   const auto number = static_cast<int32_t>(code);
   return number >= 0 && number <= PALYRA_UNAUTHENTICATED ? kNames[number] : "INTERNAL";
 }
@@ -87,7 +98,9 @@ class [[nodiscard]] Status {
   uint32_t flags() const { return flags_; }
   bool retryable() const { return (flags_ & PALYRA_ERROR_RETRYABLE) != 0; }
   // "NOT_FOUND: no run 01J..."
-  std::string to_string() const { return ok() ? "OK" : std::string(code_name(code_)) + ": " + message_; }
+  std::string to_string() const {
+    return ok() ? "OK" : std::string(code_name(code_)) + ": " + message_;
+  }
 
  private:
   Code code_ = Code::kOk;

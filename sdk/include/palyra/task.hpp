@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Task<T>: a coroutine that runs on the lane of whoever started it. Lazy: it begins when awaited or
-// spawned, and resumes its awaiter directly. Nothing here is thread-safe on purpose: a task and all it
-// awaits live on one lane.
+// spawned, and resumes its awaiter directly. Nothing here is thread-safe on purpose: a task and all
+// it awaits live on one lane.
 #pragma once
+
+#include "palyra/world.hpp"
 
 #include <cassert>
 #include <coroutine>
@@ -13,8 +15,6 @@
 #include <optional>
 #include <utility>
 #include <vector>
-
-#include "palyra/world.hpp"
 
 namespace palyra {
 
@@ -116,8 +116,8 @@ inline Detached run_detached(Task<void> task) { co_await std::move(task); }
 // refers to must outlive it.
 inline void spawn(Task<void> task) { detail::run_detached(std::move(task)); }
 
-// One value, set once, awaited by at most one task. Copies share the slot, so the setter may outlive
-// the awaiter. Resumes the awaiter inside set(); post first where that is not wanted.
+// One value, set once, awaited by at most one task. Copies share the slot, so the setter may
+// outlive the awaiter. Resumes the awaiter inside set(); post first where that is not wanted.
 template <typename T>
 class Slot {
  public:
