@@ -1,0 +1,50 @@
+// SHA-256 and hex, for whoever names content by its digest.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace palyra::digest {
+
+constexpr size_t kSha256Size = 32;
+using Sha256Value = std::array<uint8_t, kSha256Size>;
+
+// Incremental; may be used again after finish(). Not thread-safe; keep one where many small things
+// are hashed, making one costs more than hashing 200 bytes.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(Sha256&& other) noexcept;
+  Sha256& operator=(Sha256&& other) noexcept;
+
+  Sha256& update(std::string_view data);
+  // The digest of all since the beginning or the last finish().
+  Sha256Value finish_value();
+  // The same as 32 bytes in a string.
+  std::string finish();
+
+ private:
+  evp_md_ctx_st* context_;
+};
+
+// 32 bytes. [any thread]
+std::string sha256(std::string_view data);
+Sha256Value sha256_value(std::string_view data);
+
+inline std::string_view view(const Sha256Value& value) {
+  return {reinterpret_cast<const char*>(value.data()), value.size()};
+}
+
+// Lower case.
+std::string to_hex(std::string_view data);
+// Either case; nullopt for an odd length or another character.
+std::optional<std::string> from_hex(std::string_view hex);
+
+}  // namespace palyra::digest
