@@ -38,8 +38,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
       }
       if (take_live()) continue;
       if (hub_->ended()) break;
-      const auto hub = hub_;
-      co_await hub->news();
+      co_await hub_->news();
     }
     done_ = true;
     co_return std::nullopt;
@@ -137,8 +136,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
     }
     const bool live_state =
         hub_->state() == api::RUN_STATE_RUNNING || hub_->state() == api::RUN_STATE_WAITING;
-    if (live_state &&
-        (hub_->state() != shown_state_ || hub_->wait_reason() != shown_reason_)) {
+    if (live_state && (hub_->state() != shown_state_ || hub_->wait_reason() != shown_reason_)) {
       shown_state_ = hub_->state();
       shown_reason_ = hub_->wait_reason();
       api::RunStreamEvent event = live_event();
@@ -230,8 +228,7 @@ class Cursor : public Subscription {
 std::unique_ptr<Subscription> make_cursor(Journal& journal, std::shared_ptr<RunHub> hub,
                                           Place place) {
   place.next_seq = std::max<uint64_t>(place.next_seq, 1);
-  return std::make_unique<Cursor>(
-      std::make_shared<CursorState>(journal, std::move(hub), place));
+  return std::make_unique<Cursor>(std::make_shared<CursorState>(journal, std::move(hub), place));
 }
 
 }  // namespace palyra::gateway

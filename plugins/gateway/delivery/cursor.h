@@ -20,9 +20,9 @@ struct Place {
   uint64_t reasoning_offset = 0;
 };
 
-// A subscription over a hub and the journal: first the tape, from the hub if it is still there, else
-// read in pages; then the text in flight; then it waits. Merges deltas that the client was too slow
-// for. Costs one page at most (64 records, 256 KiB) whatever the client does. Ends after the
+// A subscription over a hub and the journal: first the tape, from the hub if it is still there,
+// else read in pages; then the text in flight; then it waits. Merges deltas that the client was too
+// slow for. Costs one page at most (64 records, 256 KiB) whatever the client does. Ends after the
 // terminal record, and when the hub ends.
 std::unique_ptr<Subscription> make_cursor(Journal& journal, std::shared_ptr<RunHub> hub,
                                           Place place);

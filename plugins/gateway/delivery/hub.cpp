@@ -18,8 +18,7 @@ void RunHub::publish(std::vector<TapeRecord> records) {
       if (record.event->has_model_turn_started()) {
         begin_turn(record.event->model_turn_started().turn(),
                    record.event->model_turn_started().start().attempt());
-      } else if (record.event->has_model_turn_finished() ||
-                 record.event->has_model_turn_failed() ||
+      } else if (record.event->has_model_turn_finished() || record.event->has_model_turn_failed() ||
                  record.event->has_model_turn_interrupted()) {
         turn_ = {};
       }
@@ -36,8 +35,7 @@ void RunHub::publish(std::vector<TapeRecord> records) {
     recent_sizes_.push_back(size);
     recent_.push_back(std::move(record));
   }
-  while (recent_.size() > kRecentRecords ||
-         (recent_.size() > 1 && recent_bytes_ > kRecentBytes)) {
+  while (recent_.size() > kRecentRecords || (recent_.size() > 1 && recent_bytes_ > kRecentBytes)) {
     recent_bytes_ -= recent_sizes_.front();
     recent_sizes_.pop_front();
     recent_.pop_front();
@@ -45,9 +43,7 @@ void RunHub::publish(std::vector<TapeRecord> records) {
   wake();
 }
 
-void RunHub::begin_turn(uint32_t turn, uint32_t attempt) {
-  turn_ = {turn, attempt, {}, {}};
-}
+void RunHub::begin_turn(uint32_t turn, uint32_t attempt) { turn_ = {turn, attempt, {}, {}}; }
 
 void RunHub::add_text(std::string_view text) {
   turn_.text += text;
@@ -96,12 +92,18 @@ const api::RunStreamEvent* RunHub::live(uint64_t& index) const {
   return &live_[static_cast<size_t>(index++ - live_begin_)];
 }
 
+Slot<bool> RunHub::news() {
+  Slot<bool> slot;
+  waiting_.push_back(slot);
+  return slot;
+}
+
 void RunHub::wake() {
   if (waiting_.empty() || wake_posted_) return;
   wake_posted_ = true;
   executor_.post([self = shared_from_this()] {
     self->wake_posted_ = false;
-    for (auto waiter : std::exchange(self->waiting_, {})) waiter.resume();
+    for (auto& waiter : std::exchange(self->waiting_, {})) waiter.set(true);
   });
 }
 

@@ -5,7 +5,6 @@
 #include "palyra/world.hpp"
 #include "plugins/gateway/delivery/mapping.h"
 
-#include <coroutine>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -67,14 +66,8 @@ class RunHub : public std::enable_shared_from_this<RunHub> {
   // State changes and the end; for those who wait for a run.
   Signal& changed() { return changed_; }
 
-  // co_await hub->news(): resumes after the next change. Many may wait.
-  struct News {
-    RunHub& hub;
-    bool await_ready() const noexcept { return hub.ended_; }
-    void await_suspend(std::coroutine_handle<> waiter) { hub.waiting_.push_back(waiter); }
-    void await_resume() const noexcept {}
-  };
-  News news() { return News{*this}; }
+  // A slot that the next change sets, from the executor; many may wait.
+  Slot<bool> news();
   // Wakes everyone who waits; they look again.
   void wake();
 
@@ -83,7 +76,7 @@ class RunHub : public std::enable_shared_from_this<RunHub> {
   const std::string session_id_;
   Executor& executor_;
   Signal changed_;
-  std::vector<std::coroutine_handle<>> waiting_;
+  std::vector<Slot<bool>> waiting_;
   bool wake_posted_ = false;
 
   uint64_t head_seq_ = 0;

@@ -10,9 +10,9 @@ namespace palyra::gateway {
 
 // One agent of the configuration.
 struct AgentConfig {
-  std::string agent_id;       // 1..64 bytes of [a-z0-9_-]
-  std::string model;          // "instance/model"; empty = Options::default_model
-  std::string system_prompt;  // UTF-8, at most 256 KiB; empty = none
+  std::string agent_id;                      // 1..64 bytes of [a-z0-9_-]
+  std::string model;                         // "instance/model"; empty = Options::default_model
+  std::string system_prompt;                 // UTF-8, at most 256 KiB; empty = none
   std::vector<std::string> tools;            // allowed; empty = all; a trailing * is a prefix
   std::vector<std::string> workspace_roots;  // absolute directories
   bool is_default = false;                   // the first agent if none says so
