@@ -1,0 +1,225 @@
+#include "plugins/gateway/session/documents.h"
+
+#include "plugins/common/digest/digest.h"
+
+#include <utility>
+
+namespace palyra::gateway {
+namespace {
+
+void add_index(journal::PutDocument& put, const char* index, std::string value) {
+  auto& added = *put.add_index_values();
+  added.set_index(index);
+  added.set_value(std::move(value));
+}
+
+void add_declaration(journal::DeclareRequest& request, const char* name, journal::IndexKind kind) {
+  auto& index = *request.add_indexes();
+  index.set_name(name);
+  index.set_kind(kind);
+}
+
+// Length-prefixed, so that no two lists of words hash alike.
+std::string hash_words(std::initializer_list<std::string_view> words) {
+  std::string all;
+  for (const auto word : words) {
+    all += ordered(static_cast<int64_t>(word.size()));
+    all += word;
+  }
+  return digest::to_hex(digest::sha256(all));
+}
+
+template <typename Event>
+void append_event(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+                  const Event& event, int64_t wall_time_ns) {
+  const auto* field = Event::descriptor()->FindFieldByNumber(event.event_case());
+  append(commit, stream, expected_seq, field != nullptr ? field->name() : std::string(),
+         event.SerializeAsString(), wall_time_ns);
+}
+
+}  // namespace
+
+std::string run_stream(std::string_view run_id) { return "run/" + std::string(run_id); }
+std::string session_stream(std::string_view session_id) {
+  return "session/" + std::string(session_id);
+}
+
+std::string ordered(int64_t number) {
+  std::string out(8, '\0');
+  auto bits = static_cast<uint64_t>(number);
+  for (size_t i = 8; i-- > 0; bits >>= 8) out[i] = static_cast<char>(bits & 0xFF);
+  return out;
+}
+
+Task<Status> declare_documents(Journal& store) {
+  const auto declare = [&store](const char* collection, bool audited,
+                                std::initializer_list<std::pair<const char*, journal::IndexKind>>
+                                    indexes) {
+    journal::DeclareRequest request;
+    request.set_collection(collection);
+    request.set_audited(audited);
+    for (const auto& [name, kind] : indexes) add_declaration(request, name, kind);
+    return store.declare(std::move(request));
+  };
+  Status status = co_await declare(kSessions, false,
+                                   {{"key", journal::INDEX_KIND_UNIQUE},
+                                    {"owner_updated", journal::INDEX_KIND_ORDERED},
+                                    {"updated", journal::INDEX_KIND_ORDERED},
+                                    {"title", journal::INDEX_KIND_TEXT}});
+  if (!status.ok()) co_return status;
+  status = co_await declare(kRuns, false,
+                            {{"active", journal::INDEX_KIND_ORDERED},
+                             {"owner", journal::INDEX_KIND_ORDERED},
+                             {"session", journal::INDEX_KIND_ORDERED}});
+  if (!status.ok()) co_return status;
+  status = co_await declare(kApprovals, true,
+                            {{"pending", journal::INDEX_KIND_ORDERED},
+                             {"owner_pending", journal::INDEX_KIND_ORDERED},
+                             {"owner", journal::INDEX_KIND_ORDERED},
+                             {"run", journal::INDEX_KIND_ORDERED}});
+  if (!status.ok()) co_return status;
+  status = co_await declare(kInputs, false, {});
+  if (!status.ok()) co_return status;
+  co_return co_await declare(kPartials, false, {});
+}
+
+std::string owner_key(std::string_view principal) {
+  return digest::to_hex(digest::sha256(principal)).substr(0, 32);
+}
+
+std::string session_key(std::string_view principal, std::string_view device_id,
+                        std::string_view channel, std::string_view conversation) {
+  return hash_words({principal, device_id, channel, conversation});
+}
+
+std::string input_key(std::string_view principal, std::string_view idempotency_key) {
+  return hash_words({principal, idempotency_key});
+}
+
+bool ended(api::RunState state) {
+  return state == api::RUN_STATE_COMPLETED || state == api::RUN_STATE_CANCELLED ||
+         state == api::RUN_STATE_FAILED;
+}
+
+void put_session(journal::CommitRequest& commit, const api::Session& session) {
+  auto& put = *commit.add_puts();
+  put.set_collection(kSessions);
+  put.set_key(session.session_id());
+  put.set_value(session.SerializeAsString());
+  const std::string owner = owner_key(session.principal());
+  if (!session.channel().empty() || !session.conversation().empty()) {
+    add_index(put, "key", session_key(session.principal(), session.device_id(), session.channel(),
+                                      session.conversation()));
+  }
+  add_index(put, "owner_updated", owner + ordered(session.updated_at_ms()));
+  add_index(put, "updated", ordered(session.updated_at_ms()));
+  // The owner is a word of the text, so that a search needs no filter after it.
+  if (!session.title().empty()) add_index(put, "title", "o" + owner + " " + session.title());
+}
+
+void put_run(journal::CommitRequest& commit, const api::Run& run) {
+  auto& put = *commit.add_puts();
+  put.set_collection(kRuns);
+  put.set_key(run.run_id());
+  put.set_value(run.SerializeAsString());
+  if (!ended(run.state())) add_index(put, "active", owner_key(run.principal()));
+  add_index(put, "owner", owner_key(run.principal()));
+  add_index(put, "session", run.session_id());
+}
+
+void put_approval(journal::CommitRequest& commit, const api::Approval& approval, int64_t now_ns) {
+  const std::string& id = approval.request().approval_id();
+  auto& put = *commit.add_puts();
+  put.set_collection(kApprovals);
+  put.set_key(id);
+  put.set_value(approval.SerializeAsString());
+  const std::string owner = owner_key(approval.principal());
+  if (!approval.has_decision()) {
+    add_index(put, "pending", "1");
+    add_index(put, "owner_pending", owner);
+  }
+  add_index(put, "owner", owner);
+  add_index(put, "run", approval.run_id());
+
+  tape::AuditEvent audit;
+  auto& changed = *audit.mutable_approval_changed();
+  changed.set_approval_id(id);
+  changed.set_run_id(approval.run_id());
+  changed.set_verdict(approval.decision().verdict());
+  changed.set_scope(approval.decision().scope());
+  changed.set_decided_by(approval.decision().decided_by());
+  changed.set_surface(approval.decision().surface());
+  changed.set_credential_id(approval.decision().credential_id());
+  journal::Append* batch = nullptr;
+  for (auto& existing : *commit.mutable_appends()) {
+    if (existing.stream() == kAuditStream) batch = &existing;
+  }
+  if (batch == nullptr) {
+    batch = commit.add_appends();
+    batch->set_stream(kAuditStream);  // many write here: no expected sequence
+  }
+  auto& record = *batch->add_records();
+  record.set_type("approval_changed");
+  record.set_payload(audit.SerializeAsString());
+  record.set_wall_time_ns(now_ns);
+}
+
+void put_input(journal::CommitRequest& commit, std::string_view key, const std::string& session_id,
+               const std::string& run_id) {
+  api::RouteMessageResponse value;
+  value.set_session_id(session_id);
+  value.set_run_id(run_id);
+  auto& put = *commit.add_puts();
+  put.set_collection(kInputs);
+  put.set_key(std::string(key));
+  put.set_value(value.SerializeAsString());
+  put.set_expected_version(0);
+}
+
+void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+            std::string_view type, std::string payload, int64_t wall_time_ns) {
+  journal::Append* batch = nullptr;
+  for (auto& existing : *commit.mutable_appends()) {
+    if (existing.stream() == stream) batch = &existing;
+  }
+  if (batch == nullptr) {
+    batch = commit.add_appends();
+    batch->set_stream(stream);
+    batch->set_expected_seq(expected_seq);
+  }
+  auto& record = *batch->add_records();
+  record.set_type(std::string(type));
+  record.set_payload(std::move(payload));
+  record.set_wall_time_ns(wall_time_ns);
+}
+
+void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+            const tape::SessionEvent& event, int64_t wall_time_ns) {
+  append_event(commit, stream, expected_seq, event, wall_time_ns);
+}
+
+void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+            const tape::RunEvent& event, int64_t wall_time_ns) {
+  append_event(commit, stream, expected_seq, event, wall_time_ns);
+}
+
+const journal::Appended* appended(const journal::CommitResponse& response,
+                                  const std::string& stream) {
+  for (const auto& each : response.appended()) {
+    if (each.stream() == stream) return &each;
+  }
+  return nullptr;
+}
+
+Task<Result<std::string>> load_document(Journal& store, const char* collection, std::string key,
+                                        std::string what) {
+  journal::GetRequest request;
+  request.set_collection(collection);
+  request.set_key(std::move(key));
+  auto got = co_await store.get(std::move(request));
+  if (!got.ok()) co_return got.status();
+  if (!got->has_document()) co_return Status(Code::kNotFound, "there is no " + what);
+  co_return std::move(*got->mutable_document()->mutable_value());
+}
+
+}  // namespace palyra::gateway
