@@ -159,9 +159,9 @@ typedef struct palyra_service {
   palyra_status (*start)(void *self, uint32_t method, palyra_bytes request,
                          const palyra_call_options *options, const palyra_sink *sink,
                          palyra_handle *op, palyra_error *error);
-  /* Adds to the items that may be sent. Unknown or finished op: no-op. */
+  /* Adds to the items that may be sent. Unknown or finished op: no-op. Threads as start. */
   void (*grant)(void *self, palyra_handle op, uint32_t credits);
-  /* A request to stop early; on_done still comes. Idempotent; late = no-op. */
+  /* A request to stop early; on_done still comes. Idempotent; late = no-op. Threads as start. */
   void (*cancel)(void *self, palyra_handle op);
 } palyra_service;
 

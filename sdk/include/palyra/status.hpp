@@ -134,6 +134,13 @@ class [[nodiscard]] Result {
   std::variant<T, Status> value_;
 };
 
+// An empty error, ready to be filled by the far side.
+inline palyra_error make_error() {
+  palyra_error error{};
+  error.struct_size = sizeof(palyra_error);
+  return error;
+}
+
 // The borrow of a string, and back.
 inline palyra_str to_str(std::string_view text) { return {text.data(), text.size()}; }
 inline std::string_view view(palyra_str text) { return {text.ptr, static_cast<size_t>(text.len)}; }

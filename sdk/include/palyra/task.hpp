@@ -2,6 +2,10 @@
 // Task<T>: a coroutine that runs on the lane of whoever started it. Lazy: it begins when awaited or
 // spawned, and resumes its awaiter directly. Nothing here is thread-safe on purpose: a task and all
 // it awaits live on one lane.
+//
+// A suspended task can be destroyed: everything awaitable here forgets a waiter whose frame is
+// gone. TaskScope owns the tasks it has spawned and destroys those that are still suspended when it
+// ends, so that nothing waits for ever after a plugin's stop.
 #pragma once
 
 #include "palyra/world.hpp"
@@ -37,8 +41,11 @@ struct PromiseBase {
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   Final final_suspend() noexcept { return {}; }
-  // Errors are values; an exception that gets here is a bug in this library, not an outcome.
-  void unhandled_exception() noexcept { std::terminate(); }
+  // Errors are values; an exception is a bug, which travels to the awaiter and ends at a border
+  // guard.
+  void unhandled_exception() noexcept { exception = std::current_exception(); }
+
+  std::exception_ptr exception;
 };
 
 template <typename T>
@@ -84,6 +91,7 @@ class [[nodiscard]] Task {
     return handle_;
   }
   T await_resume() {
+    if (handle_.promise().exception) std::rethrow_exception(handle_.promise().exception);
     if constexpr (!std::is_void_v<T>) return std::move(*handle_.promise().value);
   }
 
@@ -116,6 +124,52 @@ inline Detached run_detached(Task<void> task) { co_await std::move(task); }
 // refers to must outlive it.
 inline void spawn(Task<void> task) { detail::run_detached(std::move(task)); }
 
+// Owns the tasks it spawns. clear() and the destructor destroy those still suspended, innermost
+// locals first, without resuming them. Must not be destroyed by a task of its own. Lane only.
+class TaskScope {
+ public:
+  TaskScope() = default;
+  TaskScope(const TaskScope&) = delete;
+  TaskScope& operator=(const TaskScope&) = delete;
+  ~TaskScope() { clear(); }
+
+  // Starts a task now. An exception that leaves it ends the process, as with spawn().
+  void spawn(Task<void> task) { run(*this, std::move(task)); }
+  bool empty() const { return head_ == nullptr; }
+  void clear() {
+    while (head_ != nullptr) Owned::Handle::from_promise(*head_).destroy();
+  }
+
+ private:
+  struct Owned {
+    struct promise_type;
+    using Handle = std::coroutine_handle<promise_type>;
+    struct promise_type {
+      promise_type(TaskScope& owner, Task<void>&) : scope(owner), next(owner.head_) {
+        if (next != nullptr) next->previous = this;
+        owner.head_ = this;
+      }
+      promise_type(const promise_type&) = delete;
+      ~promise_type() {
+        (previous != nullptr ? previous->next : scope.head_) = next;
+        if (next != nullptr) next->previous = previous;
+      }
+      Owned get_return_object() noexcept { return {}; }
+      std::suspend_never initial_suspend() noexcept { return {}; }
+      std::suspend_never final_suspend() noexcept { return {}; }
+      void return_void() noexcept {}
+      void unhandled_exception() noexcept { std::terminate(); }
+
+      TaskScope& scope;
+      promise_type* next;
+      promise_type* previous = nullptr;
+    };
+  };
+  static Owned run(TaskScope&, Task<void> task) { co_await std::move(task); }
+
+  Owned::promise_type* head_ = nullptr;
+};
+
 // One value, set once, awaited by at most one task. Copies share the slot, so the setter may
 // outlive the awaiter. Resumes the awaiter inside set(); post first where that is not wanted.
 template <typename T>
@@ -130,17 +184,32 @@ class Slot {
   }
   bool ready() const { return shared_->value.has_value(); }
 
-  bool await_ready() const noexcept { return ready(); }
-  void await_suspend(std::coroutine_handle<> waiter) const noexcept {
-    assert(!shared_->waiter);
-    shared_->waiter = waiter;
-  }
-  T await_resume() const { return std::move(*shared_->value); }
+  auto operator co_await() const noexcept { return Awaiter(shared_); }
 
  private:
   struct Shared {
     std::optional<T> value;
     std::coroutine_handle<> waiter;
+  };
+  struct Awaiter {
+    explicit Awaiter(std::shared_ptr<Shared> slot) : shared(std::move(slot)) {}
+    Awaiter(Awaiter&&) = default;
+    // A frame destroyed while it waits is not resumed.
+    ~Awaiter() {
+      if (waiting) shared->waiter = nullptr;
+    }
+    bool await_ready() const noexcept { return shared->value.has_value(); }
+    void await_suspend(std::coroutine_handle<> handle) noexcept {
+      assert(!shared->waiter);
+      shared->waiter = handle;
+      waiting = true;
+    }
+    T await_resume() {
+      waiting = false;
+      return std::move(*shared->value);
+    }
+    std::shared_ptr<Shared> shared;
+    bool waiting = false;
   };
   std::shared_ptr<Shared> shared_;
 };
@@ -189,20 +258,29 @@ class CancelToken {
  public:
   CancelToken() : shared_(std::make_shared<Shared>()) {}
   bool cancelled() const { return shared_->cancelled; }
-  // Runs `fn` at cancel(), or now if that has been.
-  void on_cancel(std::function<void()> fn) const {
-    if (shared_->cancelled) return fn();
-    shared_->callbacks.push_back(std::move(fn));
+  // Runs `fn` at cancel(), or now if that has been. The number is for forget(); 0 if it has run.
+  uint64_t on_cancel(std::function<void()> fn) const {
+    if (shared_->cancelled) {
+      fn();
+      return 0;
+    }
+    shared_->callbacks.emplace_back(++shared_->last_id, std::move(fn));
+    return shared_->last_id;
+  }
+  // The function will not run. Unknown numbers are ignored.
+  void forget(uint64_t id) const {
+    std::erase_if(shared_->callbacks, [id](const auto& callback) { return callback.first == id; });
   }
   void cancel() const {
     if (std::exchange(shared_->cancelled, true)) return;
-    for (auto& fn : std::exchange(shared_->callbacks, {})) fn();
+    for (auto& callback : std::exchange(shared_->callbacks, {})) callback.second();
   }
 
  private:
   struct Shared {
     bool cancelled = false;
-    std::vector<std::function<void()>> callbacks;
+    uint64_t last_id = 0;
+    std::vector<std::pair<uint64_t, std::function<void()>>> callbacks;
   };
   std::shared_ptr<Shared> shared_;
 };
