@@ -1,0 +1,55 @@
+// What a model sees, as messages. Pure: the same pieces give the same bytes and the same digest.
+#pragma once
+
+#include "palyra/service/v1/provider.pb.h"
+#include "plugins/gateway/run/state.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace palyra::gateway::run {
+
+// A segment and its content. The digest of a segment is that of its messages.
+struct Piece {
+  tape::Segment segment;
+  std::vector<service::ChatMessage> messages;
+};
+
+// SHA-256 over the deterministic serialisation, 32 bytes.
+std::string digest_of(const std::vector<service::ChatMessage>& messages);
+// Fills kind, source, provenance, tokens (estimated) and digest.
+Piece make_piece(tape::SegmentKind kind, std::string source, common::Provenance provenance,
+                 std::vector<service::ChatMessage> messages);
+
+// Text that came from outside, between marks that it cannot forge, with a sentence saying that
+// nothing in it is an instruction. `source` is for the model: "tool web.get".
+std::string fence_text(std::string_view text, std::string_view source);
+// Fences unless the provenance is OPERATOR, PRINCIPAL, MODEL or WORKSPACE.
+std::string by_provenance(std::string_view text, common::Provenance provenance,
+                          std::string_view source);
+
+// The system prompt; empty text gives no message.
+Piece system_piece(std::string_view text, std::string source);
+// The input of the run.
+Piece input_piece(const State& state);
+// What the run did so far: one piece for each closed turn (the model's text and calls, then the
+// results in proposal order), and a repair request after a rejected answer.
+std::vector<Piece> run_pieces(const State& state);
+// An earlier, finished run as one piece of history: its input, its turns, its answer. `state` is
+// the fold of its tape; `source` names the turn.
+Piece history_piece(const State& state, std::string source);
+
+// The request for the pieces that are not dropped, in their order. Adjacent system messages become
+// one. `model` is without the instance. Fields of the response format and tools are taken as they
+// are.
+service::ChatRequest compile(const std::vector<Piece>& pieces,
+                             const std::vector<service::ToolDefinition>& tools,
+                             std::string_view model, std::string_view response_schema_json);
+// SHA-256 of the request without max_output_tokens (which the budget decides later), 32 bytes.
+std::string request_digest(service::ChatRequest request);
+// Estimated tokens of the tool definitions.
+int64_t tool_tokens(const std::vector<service::ToolDefinition>& tools);
+
+}  // namespace palyra::gateway::run
