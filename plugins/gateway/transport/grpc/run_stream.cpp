@@ -1,0 +1,248 @@
+#include "plugins/gateway/transport/grpc/run_stream.h"
+
+#include <deque>
+#include <memory>
+#include <utility>
+
+namespace palyra::gateway::transport {
+
+namespace {
+
+using Request = api::RunStreamRequest;
+using Event = api::RunStreamEvent;
+
+// The conversation. Everything but the On* functions and end() runs on the lane. It owns itself
+// until gRPC says OnDone, and each coroutine holds it besides.
+class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
+                      public LiveCall,
+                      public std::enable_shared_from_this<RunStreamCall> {
+ public:
+  RunStreamCall(TransportContext& context, Gateway& gateway, RequestContext words)
+      : context_(context), gateway_(gateway), words_(std::move(words)), changed_(context.lane) {}
+
+  void begin() {
+    self_ = shared_from_this();
+    if (!context_.live.add(this)) return end(shutting_down());
+    StartRead(&incoming_);
+    context_.lane.post([self = self_] { self->context_.tasks.spawn(self->serve(self)); });
+  }
+
+  // LiveCall; any thread.
+  void end(const grpc::Status& status) override {
+    if (!ended_.exchange(true)) Finish(status);
+  }
+
+  // gRPC's threads: hand over and return.
+  void OnReadDone(bool ok) override {
+    context_.lane.post([self = shared_from_this(), ok] { self->read_.set(ok); });
+  }
+  void OnWriteDone(bool ok) override {
+    context_.lane.post([self = shared_from_this(), ok] { self->written_.set(ok); });
+  }
+  void OnCancel() override {
+    context_.lane.post([self = shared_from_this()] { self->client_gone(); });
+  }
+  void OnDone() override {
+    context_.live.remove(this);
+    context_.lane.post([self = shared_from_this()] {
+      self->client_gone();
+      self->read_.set(false);
+      self->written_.set(false);
+    });
+    self_.reset();
+  }
+
+ private:
+  using Self = std::shared_ptr<RunStreamCall>;
+
+  Task<bool> read() {
+    const bool ok = co_await read_;
+    read_ = Slot<bool>();
+    co_return ok && !ended_;
+  }
+  void next_read() {
+    if (!ended_) StartRead(&incoming_);
+  }
+
+  // One write is under way at a time; others wait for their turn.
+  Task<bool> write(Event event) {
+    while (writing_ && !gone_) co_await changed_.wait();
+    if (gone_ || ended_) co_return false;
+    writing_ = true;
+    outgoing_ = std::move(event);
+    StartWrite(&outgoing_);
+    const bool ok = co_await written_;
+    written_ = Slot<bool>();
+    writing_ = false;
+    changed_.notify();
+    co_return ok;
+  }
+
+  Task<void> write_error(const Status& status) {
+    Event event;
+    auto* failure = event.mutable_error();
+    failure->set_code(static_cast<int>(status.code()));
+    failure->set_message(status.message());
+    failure->set_retryable(status.retryable());
+    co_await write(std::move(event));
+  }
+
+  void client_gone() {
+    gone_ = true;
+    if (subscription_) subscription_->close();
+    changed_.notify();
+  }
+
+  Task<void> serve(Self self) {
+    end(to_grpc(co_await converse(self)));
+    context_.live.remove(this);
+    client_gone();
+  }
+
+  Task<Status> converse(Self self) {
+    if (!co_await read()) {
+      co_return Status(Code::kInvalidArgument,
+                       "the stream ended before its first message; send start or attach");
+    }
+    auto caller = context_.admission.admit(words_);
+    if (!caller.ok()) co_return caller.status();
+    caller_ = std::move(*caller);
+    api::RunAttach attach;
+    if (incoming_.has_start()) {
+      if (auto may = Admission::require(caller_, kScopeRunsWrite); !may.ok()) co_return may;
+      auto accepted = co_await gateway_.start_run(caller_, std::move(*incoming_.mutable_start()));
+      if (!accepted.ok()) co_return accepted.status();
+      session_id_ = accepted->session_id;
+      attach.set_run_id(accepted->run_id);
+    } else if (incoming_.has_attach()) {
+      attach = incoming_.attach();
+    } else {
+      co_return Status(Code::kInvalidArgument,
+                       "the first message of a RunStream is start or attach");
+    }
+    if (auto may = Admission::require(caller_, kScopeRunsRead); !may.ok()) co_return may;
+    following_.push_back(std::move(attach));
+    next_read();
+    context_.tasks.spawn(listen(self));
+    while (!gone_) {
+      if (following_.empty()) {
+        if (requests_in_work_ == 0) break;
+        co_await changed_.wait();
+        continue;
+      }
+      const api::RunAttach target = std::move(following_.front());
+      following_.pop_front();
+      if (auto followed = co_await follow(target); !followed.ok()) co_return followed;
+    }
+    co_return closing_;
+  }
+
+  // Streams one run to its end.
+  Task<Status> follow(api::RunAttach target) {
+    run_id_ = target.run_id();
+    auto subscription = co_await gateway_.attach(caller_, std::move(target));
+    if (!subscription.ok()) co_return subscription.status();
+    subscription_ = std::move(*subscription);
+    while (!gone_) {
+      auto event = co_await subscription_->next();
+      if (!event) break;
+      if (session_id_.empty()) session_id_ = event->session_id();
+      if (!co_await write(std::move(*event))) break;
+    }
+    subscription_.reset();
+    co_return Status();
+  }
+
+  // What the client says while it listens. Mistakes are answered on the stream and do not end it,
+  // except a second start.
+  Task<void> listen(Self self) {
+    while (co_await read()) {
+      Request request = std::move(incoming_);
+      incoming_.Clear();
+      ++requests_in_work_;
+      const Status status = co_await obey(std::move(request));
+      --requests_in_work_;
+      if (!status.ok()) {
+        if (!closing_.ok()) {
+          client_gone();
+          break;
+        }
+        co_await write_error(status);
+      }
+      changed_.notify();
+      next_read();
+    }
+  }
+
+  Task<Status> obey(Request request) {
+    switch (request.request_case()) {
+      case Request::kFollowUp: {
+        if (auto may = Admission::require(caller_, kScopeRunsWrite); !may.ok()) co_return may;
+        auto accepted = co_await gateway_.follow_up(caller_, session_id_,
+                                                    std::move(*request.mutable_follow_up()));
+        if (!accepted.ok()) co_return accepted.status();
+        api::RunAttach attach;
+        attach.set_run_id(accepted->run_id);
+        following_.push_back(std::move(attach));
+        co_return Status();
+      }
+      case Request::kCancel: {
+        if (auto may = Admission::require(caller_, kScopeRunsWrite); !may.ok()) co_return may;
+        api::CancelRunRequest cancel;
+        cancel.set_run_id(run_id_);
+        cancel.set_reason(request.cancel().reason());
+        auto cancelled = co_await gateway_.cancel_run(caller_, std::move(cancel));
+        co_return cancelled.status();
+      }
+      case Request::kApproval: {
+        if (auto may = Admission::require(caller_, kScopeApprovalsDecide); !may.ok()) co_return may;
+        auto decided =
+            co_await gateway_.decide_approval(caller_, std::move(*request.mutable_approval()));
+        co_return decided.status();
+      }
+      case Request::kStart:
+      case Request::kAttach:
+        closing_ = Status(Code::kInvalidArgument,
+                          "this stream already follows run " + run_id_ +
+                              "; send follow_up, or open another stream (the run goes on)");
+        co_return closing_;
+      case Request::REQUEST_NOT_SET:
+        break;
+    }
+    co_return Status(Code::kInvalidArgument,
+                     "an empty message; send follow_up, cancel or approval");
+  }
+
+  TransportContext& context_;
+  Gateway& gateway_;
+  const RequestContext words_;
+  Caller caller_;
+  std::string session_id_;
+  std::string run_id_;
+  std::deque<api::RunAttach> following_;
+  std::unique_ptr<Subscription> subscription_;
+  Signal changed_;
+  int requests_in_work_ = 0;
+  bool writing_ = false;
+  bool gone_ = false;
+  Status closing_;
+
+  Request incoming_;
+  Event outgoing_;
+  Slot<bool> read_;
+  Slot<bool> written_;
+  std::atomic<bool> ended_{false};
+  Self self_;
+};
+
+}  // namespace
+
+grpc::ServerBidiReactor<Request, Event>* serve_run_stream(TransportContext& context,
+                                                          Gateway& gateway,
+                                                          grpc::CallbackServerContext* call) {
+  auto stream = std::make_shared<RunStreamCall>(context, gateway, request_context(*call));
+  stream->begin();
+  return stream.get();
+}
+
+}  // namespace palyra::gateway::transport

@@ -1,0 +1,49 @@
+// The gRPC server of the gateway: one port, all services, health and reflection.
+//
+// Health and reflection answer without a token: they tell whether the daemon serves and what the
+// public schemas are, nothing else. All functions are called on the gateway's lane, or while it is
+// held.
+#pragma once
+
+#include "palyra/status.hpp"
+#include "plugins/gateway/admin/admin.h"
+#include "plugins/gateway/admission/admission.h"
+#include "plugins/gateway/gateway.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace palyra::gateway::transport {
+
+// OK if `listen` ("host:port") is a loopback address with a port of 0..65535. This transport has no
+// TLS, so anything else is FAILED_PRECONDITION.
+Status check_listen_address(const std::string& listen);
+
+class GrpcServer {
+ public:
+  // `tasks` owns the calls' coroutines and is cleared after stop().
+  GrpcServer(Executor& lane, TaskScope& tasks, const Clock& clock, Admission& admission,
+             Gateway& gateway, Admin& admin);
+  ~GrpcServer();
+
+  // Binds and serves; health says NOT_SERVING until set_serving. Errors: FAILED_PRECONDITION
+  // (unsafe address), UNAVAILABLE (port in use).
+  Status start(const std::string& listen);
+  // "127.0.0.1:7443", with the port that was bound.
+  const std::string& endpoint() const;
+  void set_serving(bool serving);
+  // Refuses new calls and ends the open ones with UNAVAILABLE; runs go on. Idempotent.
+  void end_calls();
+  // Stops listening and waits for gRPC's threads. No function runs on the lane on its behalf
+  // afterwards.
+  void stop();
+  // Unary calls that took longer than 30 s.
+  uint64_t deadline_breaches() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace palyra::gateway::transport

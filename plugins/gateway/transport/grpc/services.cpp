@@ -1,0 +1,179 @@
+#include "plugins/gateway/transport/grpc/services.h"
+
+#include "palyra/gateway/v1/admin.grpc.pb.h"
+#include "palyra/gateway/v1/approvals.grpc.pb.h"
+#include "palyra/gateway/v1/gateway.grpc.pb.h"
+#include "plugins/gateway/transport/grpc/run_stream.h"
+#include "plugins/gateway/transport/grpc/unary.h"
+
+namespace palyra::gateway::transport {
+
+namespace {
+
+using Unary = grpc::ServerUnaryReactor;
+using Call = grpc::CallbackServerContext;
+
+// A run may be waited for as long as the request says, and a little.
+constexpr int64_t kWaitRunTimeout = 310 * kNanosPerSecond;
+
+template <typename Facade, typename Request, typename Response>
+auto bind(Facade& facade, Task<Result<Response>> (Facade::*function)(Caller, Request)) {
+  return std::function<Task<Result<Response>>(Caller, Request)>(
+      [&facade, function](Caller caller, Request request) {
+        return (facade.*function)(std::move(caller), std::move(request));
+      });
+}
+
+class GatewayServiceImpl final : public api::GatewayService::CallbackService {
+ public:
+  GatewayServiceImpl(TransportContext& context, Gateway& gateway)
+      : context_(context), gateway_(gateway) {}
+
+  grpc::ServerBidiReactor<api::RunStreamRequest, api::RunStreamEvent>* RunStream(
+      Call* call) override {
+    return serve_run_stream(context_, gateway_, call);
+  }
+  Unary* RouteMessage(Call* call, const api::RouteMessageRequest* request,
+                      api::RouteMessageResponse* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Gateway::route_message);
+  }
+  Unary* WaitRun(Call* call, const api::WaitRunRequest* request,
+                 api::WaitRunResponse* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::wait_run, kWaitRunTimeout);
+  }
+  Unary* CancelRun(Call* call, const api::CancelRunRequest* request,
+                   api::CancelRunResponse* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Gateway::cancel_run);
+  }
+  Unary* GetRun(Call* call, const api::GetRunRequest* request, api::Run* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::get_run);
+  }
+  Unary* ListRuns(Call* call, const api::ListRunsRequest* request,
+                  api::ListRunsResponse* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::list_runs);
+  }
+  Unary* ReadTape(Call* call, const api::ReadTapeRequest* request,
+                  api::ReadTapeResponse* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::read_tape);
+  }
+  Unary* VerifyTape(Call* call, const api::VerifyTapeRequest* request,
+                    api::VerifyTapeResponse* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::verify_tape);
+  }
+  Unary* ResolveSession(Call* call, const api::ResolveSessionRequest* request,
+                        api::Session* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Gateway::resolve_session);
+  }
+  Unary* GetSession(Call* call, const api::GetSessionRequest* request,
+                    api::Session* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::get_session);
+  }
+  Unary* ListSessions(Call* call, const api::ListSessionsRequest* request,
+                      api::ListSessionsResponse* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::list_sessions);
+  }
+  Unary* RenameSession(Call* call, const api::RenameSessionRequest* request,
+                       api::Session* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Gateway::rename_session);
+  }
+  Unary* ArchiveSession(Call* call, const api::ArchiveSessionRequest* request,
+                        api::Session* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Gateway::archive_session);
+  }
+  Unary* ResetSession(Call* call, const api::ResetSessionRequest* request,
+                      api::Session* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Gateway::reset_session);
+  }
+  Unary* ListAgents(Call* call, const api::ListAgentsRequest* request,
+                    api::ListAgentsResponse* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::list_agents);
+  }
+  Unary* GetAgent(Call* call, const api::GetAgentRequest* request, api::Agent* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Gateway::get_agent);
+  }
+
+ private:
+  template <typename Request, typename Response>
+  Unary* serve(Call* call, const Request* request, Response* response, const char* scope,
+               Task<Result<Response>> (Gateway::*function)(Caller, Request),
+               int64_t timeout_ns = 0) {
+    return serve_unary<Request, Response>(context_, call, request, response, scope,
+                                          bind(gateway_, function), timeout_ns);
+  }
+
+  TransportContext& context_;
+  Gateway& gateway_;
+};
+
+class ApprovalsServiceImpl final : public api::ApprovalsService::CallbackService {
+ public:
+  ApprovalsServiceImpl(TransportContext& context, Gateway& gateway)
+      : context_(context), gateway_(gateway) {}
+
+  Unary* ListApprovals(Call* call, const api::ListApprovalsRequest* request,
+                       api::ListApprovalsResponse* response) override {
+    return serve_unary<api::ListApprovalsRequest, api::ListApprovalsResponse>(
+        context_, call, request, response, kScopeRunsRead,
+        bind(gateway_, &Gateway::list_approvals));
+  }
+  Unary* DecideApproval(Call* call, const api::ApprovalDecision* request,
+                        api::Approval* response) override {
+    return serve_unary<api::ApprovalDecision, api::Approval>(
+        context_, call, request, response, kScopeApprovalsDecide,
+        bind(gateway_, &Gateway::decide_approval));
+  }
+
+ private:
+  TransportContext& context_;
+  Gateway& gateway_;
+};
+
+class AdminServiceImpl final : public api::AdminService::CallbackService {
+ public:
+  AdminServiceImpl(TransportContext& context, Admin& admin) : context_(context), admin_(admin) {}
+
+  Unary* ListPlugins(Call* call, const api::ListPluginsRequest* request,
+                     api::ListPluginsResponse* response) override {
+    return serve(call, request, response, &Admin::list_plugins);
+  }
+  Unary* GetConfig(Call* call, const api::GetConfigRequest* request,
+                   api::GetConfigResponse* response) override {
+    return serve(call, request, response, &Admin::get_config);
+  }
+  Unary* ListModels(Call* call, const api::ListModelsRequest* request,
+                    api::ListModelsResponse* response) override {
+    return serve(call, request, response, &Admin::list_models);
+  }
+  Unary* Doctor(Call* call, const api::DoctorRequest* request,
+                api::DoctorResponse* response) override {
+    return serve(call, request, response, &Admin::doctor);
+  }
+  Unary* GetStatus(Call* call, const api::GetStatusRequest* request,
+                   api::GetStatusResponse* response) override {
+    return serve(call, request, response, &Admin::get_status);
+  }
+
+ private:
+  template <typename Request, typename Response>
+  Unary* serve(Call* call, const Request* request, Response* response,
+               Task<Result<Response>> (Admin::*function)(Caller, Request)) {
+    return serve_unary<Request, Response>(context_, call, request, response, kScopeAdmin,
+                                          bind(admin_, function));
+  }
+
+  TransportContext& context_;
+  Admin& admin_;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<grpc::Service>> make_services(TransportContext& context,
+                                                          Gateway& gateway, Admin& admin) {
+  std::vector<std::unique_ptr<grpc::Service>> services;
+  services.push_back(std::make_unique<GatewayServiceImpl>(context, gateway));
+  services.push_back(std::make_unique<ApprovalsServiceImpl>(context, gateway));
+  services.push_back(std::make_unique<AdminServiceImpl>(context, admin));
+  return services;
+}
+
+}  // namespace palyra::gateway::transport
