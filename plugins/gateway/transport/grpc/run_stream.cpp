@@ -93,13 +93,13 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     changed_.notify();
   }
 
-  Task<void> serve(Self self) {
+  Task<void> serve([[maybe_unused]] Self self) {
     end(to_grpc(co_await converse(self)));
     context_.live.remove(this);
     client_gone();
   }
 
-  Task<Status> converse(Self self) {
+  Task<Status> converse([[maybe_unused]] Self self) {
     if (!co_await read()) {
       co_return Status(Code::kInvalidArgument,
                        "the stream ended before its first message; send start or attach");
@@ -155,7 +155,7 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
 
   // What the client says while it listens. Mistakes are answered on the stream and do not end it,
   // except a second start.
-  Task<void> listen(Self self) {
+  Task<void> listen([[maybe_unused]] Self self) {
     while (co_await read()) {
       Request request = std::move(incoming_);
       incoming_.Clear();
