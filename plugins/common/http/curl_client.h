@@ -1,21 +1,20 @@
 // CurlClient: HttpClient over libcurl (HTTP/1.1 and 2, TLS verified, connections reused).
 #pragma once
 
-#include <sys/socket.h>
-
-#include <functional>
-#include <memory>
-#include <string>
-#include <unordered_map>
-
 #include "palyra/status.hpp"
 #include "palyra/world.hpp"
 #include "plugins/common/http/http.h"
 
+#include <functional>
+#include <memory>
+#include <string>
+#include <sys/socket.h>
+#include <unordered_map>
+
 namespace palyra::http {
 
-// Judges the resolved address of each connection before it is made; not OK = not this address. Runs on
-// the client's I/O thread, so it must be thread-safe and quick. A connection that was allowed is
+// Judges the resolved address of each connection before it is made; not OK = not this address. Runs
+// on the client's I/O thread, so it must be thread-safe and quick. A connection that was allowed is
 // reused without asking again, so one client has one filter.
 using ConnectFilter = std::function<Status(const sockaddr* address, socklen_t size)>;
 
@@ -34,9 +33,9 @@ struct CurlOptions {
   size_t max_buffered_bytes = 256 << 10;
 };
 
-// The functions run on the lane (`executor`); one own thread does all I/O, and reaches the lane only
-// by post. The destructor joins it: no handler is called after it. A name resolution under way may
-// hold the destructor until it ends.
+// The functions run on the lane (`executor`); one own thread does all I/O, and reaches the lane
+// only by post. The destructor joins it: no handler is called after it. A name resolution under way
+// may hold the destructor until it ends.
 class CurlClient : public HttpClient {
  public:
   CurlClient(const Clock& clock, Executor& executor, CurlOptions options = {});

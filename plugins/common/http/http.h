@@ -1,14 +1,14 @@
 // Outbound HTTP as our code sees it: requests in, streamed responses out, all on the lane.
 #pragma once
 
+#include "palyra/status.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "palyra/status.hpp"
 
 namespace palyra::http {
 
@@ -25,8 +25,8 @@ struct Request {
   std::vector<Header> headers;
   std::string body;
 
-  // Milliseconds; 0 = no limit. Connecting includes name resolution and TLS; the first byte is that of
-  // the response's status line, counted from the start; idle is the time between bytes of the
+  // Milliseconds; 0 = no limit. Connecting includes name resolution and TLS; the first byte is that
+  // of the response's status line, counted from the start; idle is the time between bytes of the
   // response, while the receiver is not paused.
   int64_t connect_timeout_ms = 10'000;
   int64_t first_byte_timeout_ms = 60'000;
@@ -46,8 +46,8 @@ struct ResponseHead {
   const std::string* find(std::string_view name) const;
 };
 
-// The receiver of one response: on_head once, on_body any number of times, then on_done once; or only
-// on_done. On the lane, never inside start().
+// The receiver of one response: on_head once, on_body any number of times, then on_done once; or
+// only on_done. On the lane, never inside start().
 class ResponseHandler {
  public:
   virtual ~ResponseHandler() = default;
@@ -69,8 +69,8 @@ class HttpClient {
   virtual RequestId start(Request request, std::shared_ptr<ResponseHandler> handler) = 0;
   // Nothing reaches the handler after this. Unknown or ended: no-op.
   virtual void cancel(RequestId id) = 0;
-  // No on_body and no on_done until resume(); what the network brings meanwhile is held up to a limit
-  // and then left in the socket.
+  // No on_body and no on_done until resume(); what the network brings meanwhile is held up to a
+  // limit and then left in the socket.
   virtual void pause(RequestId id) = 0;
   virtual void resume(RequestId id) = 0;
 };

@@ -22,10 +22,8 @@ EmbeddedProvider::EmbeddedProvider(const Clock& clock, Executor& executor, Confi
                                    std::optional<Script> script)
     : clock_(clock), executor_(executor), config_(std::move(config)), script_(std::move(script)) {}
 
-EmbeddedProvider::TurnId EmbeddedProvider::chat(const service::v1::ChatRequest& request,
-                                                uint32_t credits,
-                                                std::unique_ptr<provider::TurnSink> sink) {
-  const TurnId id = ++last_id_;
+void EmbeddedProvider::chat(provider::TurnId id, const service::v1::ChatRequest& request,
+                            uint32_t credits, std::unique_ptr<provider::TurnSink> sink) {
   const int64_t input_tokens = provider::estimate_prompt_tokens(request);
   Answer said = answer(request, input_tokens);
 
@@ -42,7 +40,6 @@ EmbeddedProvider::TurnId EmbeddedProvider::chat(const service::v1::ChatRequest& 
       std::move(settings), std::move(sink), [this, id] { turns_.erase(id); });
   turns_.emplace(id, turn);
   turn->start(credits);
-  return id;
 }
 
 Answer EmbeddedProvider::answer(const service::v1::ChatRequest& request, int64_t input_tokens) {
@@ -69,15 +66,15 @@ Answer EmbeddedProvider::answer(const service::v1::ChatRequest& request, int64_t
   return bench ? answer_bench(request) : answer_by_rules(request);
 }
 
-void EmbeddedProvider::grant(TurnId turn, uint32_t credits) {
-  if (const auto found = turns_.find(turn); found != turns_.end()) found->second->grant(credits);
+void EmbeddedProvider::grant(provider::TurnId id, uint32_t credits) {
+  if (const auto found = turns_.find(id); found != turns_.end()) found->second->grant(credits);
 }
 
-void EmbeddedProvider::cancel(TurnId turn) {
-  if (const auto found = turns_.find(turn); found != turns_.end()) found->second->cancel();
+void EmbeddedProvider::cancel(provider::TurnId id) {
+  if (const auto found = turns_.find(id); found != turns_.end()) found->second->cancel();
 }
 
-service::v1::ListModelsResponse EmbeddedProvider::list_models() const {
+void EmbeddedProvider::list_models(bool /*probe*/, ModelsCallback done) {
   service::v1::ListModelsResponse response;
   for (const char* id : {kRulesModel, kBenchModel}) {
     auto* model = response.add_models();
@@ -87,7 +84,7 @@ service::v1::ListModelsResponse EmbeddedProvider::list_models() const {
     model->set_reasoning(false);
   }
   response.set_state(service::v1::PROVIDER_STATE_READY);
-  return response;
+  executor_.post([response = std::move(response), done = std::move(done)] { done(response); });
 }
 
 service::v1::CountTokensResponse EmbeddedProvider::count_tokens(

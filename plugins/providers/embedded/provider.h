@@ -4,7 +4,7 @@
 #include "palyra/service/v1/provider.pb.h"
 #include "palyra/status.hpp"
 #include "palyra/world.hpp"
-#include "plugins/common/provider/turn_sink.h"
+#include "plugins/common/provider/provider.h"
 #include "plugins/providers/embedded/config.h"
 #include "plugins/providers/embedded/script.h"
 #include "plugins/providers/embedded/turn.h"
@@ -18,25 +18,19 @@
 namespace palyra::embedded {
 
 // All functions run on the lane; so do the sinks' functions. Turns that run when it is destroyed
-// end without a word: the registry completes them.
-class EmbeddedProvider {
+// end without a word.
+class EmbeddedProvider : public provider::Provider {
  public:
-  using TurnId = uint64_t;
-
   EmbeddedProvider(const Clock& clock, Executor& executor, Config config,
                    std::optional<Script> script);
 
-  // Starts a turn; the sink is first called from a later task of the lane. Never fails: what is
-  // wrong with the request arrives as a failure.
-  TurnId chat(const service::v1::ChatRequest& request, uint32_t credits,
-              std::unique_ptr<provider::TurnSink> sink);
-  // Unknown or ended turns: no-op.
-  void grant(TurnId turn, uint32_t credits);
-  void cancel(TurnId turn);
-
-  service::v1::ListModelsResponse list_models() const;
+  void chat(provider::TurnId id, const service::v1::ChatRequest& request, uint32_t credits,
+            std::unique_ptr<provider::TurnSink> sink) override;
+  void grant(provider::TurnId id, uint32_t credits) override;
+  void cancel(provider::TurnId id) override;
+  void list_models(bool probe, ModelsCallback done) override;
   service::v1::CountTokensResponse count_tokens(
-      const service::v1::CountTokensRequest& request) const;
+      const service::v1::CountTokensRequest& request) const override;
 
   size_t turns() const { return turns_.size(); }
 
@@ -47,8 +41,7 @@ class EmbeddedProvider {
   Executor& executor_;
   const Config config_;
   std::optional<Script> script_;
-  TurnId last_id_ = 0;
-  std::unordered_map<TurnId, std::shared_ptr<Turn>> turns_;
+  std::unordered_map<provider::TurnId, std::shared_ptr<Turn>> turns_;
 };
 
 }  // namespace palyra::embedded

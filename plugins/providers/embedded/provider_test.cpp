@@ -50,7 +50,7 @@ class EmbeddedProviderTest : public ::testing::Test {
   std::shared_ptr<Transcript> start(const ChatRequest& request, uint32_t credits = kPlenty) {
     if (!provider_) make();
     auto transcript = std::make_shared<Transcript>();
-    turn_ = provider_->chat(request, credits, std::make_unique<RecordingSink>(transcript));
+    provider_->chat(++turn_, request, credits, std::make_unique<RecordingSink>(transcript));
     EXPECT_EQ(transcript->events + transcript->endings, 0) << "nothing happens inside chat()";
     return transcript;
   }
@@ -62,7 +62,7 @@ class EmbeddedProviderTest : public ::testing::Test {
 
   ManualLane lane_;
   std::unique_ptr<EmbeddedProvider> provider_;
-  EmbeddedProvider::TurnId turn_ = 0;
+  provider::TurnId turn_ = 0;
 };
 
 TEST_F(EmbeddedProviderTest, SaysThatItIsNotALanguageModel) {
@@ -278,7 +278,10 @@ TEST_F(EmbeddedProviderTest, DestroyedWithTurnsRunningIsSilent) {
 
 TEST_F(EmbeddedProviderTest, ListsItsModelsAndCountsTokens) {
   make();
-  const auto models = provider_->list_models();
+  service::v1::ListModelsResponse models;
+  provider_->list_models(false, [&models](const auto& response) { models = response; });
+  EXPECT_EQ(models.models_size(), 0) << "nothing happens inside list_models()";
+  lane_.run();
   ASSERT_EQ(models.models_size(), 2);
   EXPECT_EQ(models.models(0).id(), "rules");
   EXPECT_EQ(models.models(0).context_window(), 32'768);
