@@ -1,0 +1,301 @@
+#include "plugins/journal/apply.h"
+
+#include "plugins/journal/request_check.h"
+#include "plugins/journal/words.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace palyra::journal {
+namespace {
+
+Status precondition(std::string message) { return {Code::kFailedPrecondition, std::move(message)}; }
+
+}  // namespace
+
+struct Applier::Checked {
+  int64_t now = 0;
+  std::vector<std::pair<const std::string*, StreamHead>> heads;
+  std::vector<size_t> head_of_append;
+  std::vector<LeaseRow> takes;
+  std::vector<std::pair<const std::string*, LeaseRow>> releases;
+  std::vector<uint64_t> versions;
+  std::vector<std::vector<IndexEntry>> entries;
+  // (put, index id, value) to be unique.
+  struct Unique {
+    int put;
+    int64_t index_id;
+    const std::string* value;
+  };
+  std::vector<Unique> unique;
+};
+
+Status Applier::check_leases(Tables& tables, const v1::CommitRequest& request, Checked& checked) {
+  for (const v1::Fence& fence : request.fences()) {
+    Result<LeaseRow> lease = tables.lease(fence.name());
+    if (!lease.ok()) return lease.status();
+    if (lease->token != fence.token() || lease->owner.empty()) {
+      return precondition("lease " + fence.name() + ": token " + std::to_string(fence.token()) +
+                          " is not the current one; somebody else has taken over");
+    }
+  }
+  for (const v1::TakeLease& take : request.takes()) {
+    Result<LeaseRow> lease = tables.lease(take.name());
+    if (!lease.ok()) return lease.status();
+    if (take.token() != 0) {
+      if (lease->token != take.token() || lease->owner != take.owner()) {
+        return precondition("lease " + take.name() + ": token " + std::to_string(take.token()) +
+                            " cannot be renewed; it is not the current one");
+      }
+    } else {
+      const bool live = !lease->owner.empty() && lease->expires_wall_ns > checked.now;
+      if (live && lease->owner != take.owner()) {
+        return Status(Code::kAborted, "lease " + take.name() + " is held by " + lease->owner,
+                      PALYRA_ERROR_RETRYABLE);
+      }
+      ++lease->token;
+    }
+    lease->owner = take.owner();
+    lease->expires_wall_ns = checked.now + take.ttl_ms() * kNanosPerMilli;
+    checked.takes.push_back(std::move(*lease));
+  }
+  for (const v1::ReleaseLease& release : request.releases()) {
+    Result<LeaseRow> lease = tables.lease(release.name());
+    if (!lease.ok()) return lease.status();
+    if (lease->token != release.token() || lease->token == 0) continue;
+    lease->owner.clear();
+    lease->expires_wall_ns = 0;
+    checked.releases.emplace_back(&release.name(), std::move(*lease));
+  }
+  return {};
+}
+
+Status Applier::check_appends(Tables& tables, const v1::CommitRequest& request, Checked& checked) {
+  // Heads as they will be when the appends before have been made.
+  std::vector<uint64_t> seqs;
+  for (const v1::Append& append : request.appends()) {
+    size_t at = 0;
+    while (at < checked.heads.size() && *checked.heads[at].first != append.stream()) ++at;
+    if (at == checked.heads.size()) {
+      Result<StreamHead> head = tables.head(append.stream());
+      if (!head.ok()) return head.status();
+      checked.heads.emplace_back(&append.stream(), *head);
+      seqs.push_back(head->seq);
+    }
+    if (append.has_expected_seq() && append.expected_seq() != seqs[at]) {
+      return precondition("stream " + append.stream() + " is at sequence " +
+                          std::to_string(seqs[at]) + ", not " +
+                          std::to_string(append.expected_seq()) + "; read it again");
+    }
+    seqs[at] += static_cast<uint64_t>(append.records_size());
+    checked.head_of_append.push_back(at);
+  }
+  return {};
+}
+
+Status Applier::check_documents(Tables& tables, const Catalogue& catalogue,
+                                const v1::CommitRequest& request, Checked& checked) {
+  const auto check_one = [&](const auto& change) -> Result<uint64_t> {
+    if (request.appends().empty() && catalogue.find(change.collection()).audited) {
+      return precondition("collection " + change.collection() +
+                          " is audited: the commit must contain the record that says why");
+    }
+    Result<uint64_t> version = tables.version(change.collection(), change.key());
+    if (version.ok() && change.has_expected_version() && change.expected_version() != *version) {
+      return precondition("document " + change.key() + " of " + change.collection() +
+                          " is at version " + std::to_string(*version) + ", not " +
+                          std::to_string(change.expected_version()));
+    }
+    return version;
+  };
+  for (int i = 0; i < request.puts_size(); ++i) {
+    const v1::PutDocument& put = request.puts(i);
+    const Result<uint64_t> version = check_one(put);
+    if (!version.ok()) return version.status();
+    checked.versions.push_back(*version + 1);
+    std::vector<IndexEntry>& entries = checked.entries.emplace_back();
+    for (const v1::IndexValue& value : put.index_values()) {
+      const Index* const index = catalogue.find_index(put.collection(), value.index());
+      if (index == nullptr) {
+        return precondition("collection " + put.collection() + " declares no index " +
+                            value.index());
+      }
+      if (index->kind == v1::INDEX_KIND_TEXT) {
+        for (std::string& word : words_of(value.value())) {
+          entries.push_back({index->id, std::move(word)});
+        }
+        continue;
+      }
+      if (value.value().size() > kMaxIndexValue) {
+        return Status(Code::kInvalidArgument,
+                      "index " + value.index() + " of " + put.collection() +
+                          ": a value takes at most 512 bytes",
+                      PALYRA_ERROR_USER_FAULT);
+      }
+      entries.push_back({index->id, value.value()});
+      if (index->kind == v1::INDEX_KIND_UNIQUE) {
+        checked.unique.push_back({i, index->id, &value.value()});
+      }
+    }
+    const auto order = [](const IndexEntry& a, const IndexEntry& b) {
+      return std::tie(a.index_id, a.value) < std::tie(b.index_id, b.value);
+    };
+    std::sort(entries.begin(), entries.end(), order);
+    entries.erase(std::unique(entries.begin(), entries.end(),
+                              [](const IndexEntry& a, const IndexEntry& b) {
+                                return a.index_id == b.index_id && a.value == b.value;
+                              }),
+                  entries.end());
+  }
+  for (const v1::DeleteDocument& remove : request.deletes()) {
+    if (const Result<uint64_t> version = check_one(remove); !version.ok()) return version.status();
+  }
+  return checked.unique.empty() ? Status() : check_unique(tables, request, checked);
+}
+
+Status Applier::check_unique(Tables& tables, const v1::CommitRequest& request,
+                             const Checked& checked) {
+  for (size_t i = 0; i < checked.unique.size(); ++i) {
+    const Checked::Unique& wanted = checked.unique[i];
+    const v1::PutDocument& put = request.puts(wanted.put);
+    const Status taken(Code::kAlreadyExists, "collection " + put.collection() +
+                                                 ": another document than " + put.key() +
+                                                 " has this value in a unique index");
+    for (size_t k = 0; k < i; ++k) {
+      const Checked::Unique& other = checked.unique[k];
+      if (other.put != wanted.put && other.index_id == wanted.index_id &&
+          *other.value == *wanted.value) {
+        return taken;
+      }
+    }
+    const Result<std::optional<std::string>> owner =
+        tables.unique_owner(wanted.index_id, *wanted.value);
+    if (!owner.ok()) return owner.status();
+    if (!owner->has_value() || **owner == put.key()) continue;
+    // The owner gives the value up in this commit if it is rewritten (its new values were compared
+    // above) or removed.
+    const auto is_owner = [&](const auto& change) {
+      return change.collection() == put.collection() && change.key() == **owner;
+    };
+    if (std::none_of(request.puts().begin(), request.puts().end(), is_owner) &&
+        std::none_of(request.deletes().begin(), request.deletes().end(), is_owner)) {
+      return taken;
+    }
+  }
+  return {};
+}
+
+Status Applier::append(Tables& tables, StreamHead& head, const std::string& stream,
+                       const std::string& type, std::string_view payload, int64_t wall_time_ns) {
+  Salt salt;
+  random_.fill(salt.data(), salt.size());
+  const Hash payload_digest = hasher_.payload_digest(view(salt), payload);
+  const Hash prev_hash = head.hash;
+  RecordRow row;
+  row.stream = stream;
+  row.seq = head.seq + 1;
+  row.position = position_ + 1;
+  row.type = type;
+  row.wall_time_ns = wall_time_ns;
+  row.payload = payload;
+  row.salt = view(salt);
+  row.payload_digest = digest::view(payload_digest);
+  row.prev_hash = digest::view(prev_hash);
+  const Hash hash = hasher_.record_hash({.stream = stream,
+                                         .seq = row.seq,
+                                         .prev_hash = row.prev_hash,
+                                         .type = type,
+                                         .wall_time_ns = wall_time_ns,
+                                         .payload_digest = row.payload_digest});
+  row.hash = digest::view(hash);
+  head.seq = row.seq;
+  head.hash = hash;
+  ++position_;
+  return tables.append(head, row);
+}
+
+Result<v1::CommitResponse> Applier::commit(Tables& tables, const Catalogue& catalogue,
+                                           const v1::CommitRequest& request, bool& wrote) {
+  wrote = false;
+  Checked checked;
+  checked.now = clock_.wall_now();
+  Status status = check_leases(tables, request, checked);
+  if (status.ok()) status = check_appends(tables, request, checked);
+  if (status.ok()) status = check_documents(tables, catalogue, request, checked);
+  if (!status.ok()) return status;
+
+  wrote = true;
+  v1::CommitResponse response;
+  for (int i = 0; i < request.appends_size(); ++i) {
+    const v1::Append& append_request = request.appends(i);
+    StreamHead& head = checked.heads[checked.head_of_append[static_cast<size_t>(i)]].second;
+    v1::Appended* const appended = response.add_appended();
+    appended->set_stream(append_request.stream());
+    appended->set_first_seq(head.seq + 1);
+    appended->set_first_position(position_ + 1);
+    for (const v1::NewRecord& record : append_request.records()) {
+      const int64_t time = record.wall_time_ns() != 0 ? record.wall_time_ns() : checked.now;
+      status = append(tables, head, append_request.stream(), record.type(), record.payload(), time);
+      if (!status.ok()) return status;
+    }
+    appended->set_last_seq(head.seq);
+    appended->set_last_hash(head.hash.data(), head.hash.size());
+  }
+  for (const v1::DeleteDocument& remove : request.deletes()) {
+    if (status = tables.remove(remove.collection(), remove.key()); !status.ok()) return status;
+  }
+  for (int i = 0; i < request.puts_size(); ++i) {
+    const v1::PutDocument& put = request.puts(i);
+    const auto at = static_cast<size_t>(i);
+    status = tables.put(put.collection(), put.key(), put.value(), checked.versions[at],
+                        checked.entries[at]);
+    if (!status.ok()) return status;
+    response.add_versions(checked.versions[at]);
+  }
+  for (int i = 0; i < request.takes_size(); ++i) {
+    const LeaseRow& lease = checked.takes[static_cast<size_t>(i)];
+    if (status = tables.put_lease(request.takes(i).name(), lease); !status.ok()) return status;
+    response.add_lease_tokens(lease.token);
+  }
+  for (const auto& [name, lease] : checked.releases) {
+    if (status = tables.put_lease(*name, lease); !status.ok()) return status;
+  }
+  response.set_position(position_);
+  return response;
+}
+
+Result<v1::CommitResponse> Applier::erase(Tables& tables, const EraseRequest& request,
+                                          bool& wrote) {
+  wrote = false;
+  Result<StreamHead> head = tables.head(request.stream);
+  if (!head.ok()) return head.status();
+  if (request.first_seq < 1 || request.last_seq < request.first_seq ||
+      request.last_seq > head->seq) {
+    return Status(Code::kOutOfRange, "erase: stream " + request.stream + " has records 1 to " +
+                                         std::to_string(head->seq) + ", not " +
+                                         std::to_string(request.first_seq) + " to " +
+                                         std::to_string(request.last_seq));
+  }
+  wrote = true;
+  v1::Erased erased;
+  erased.set_first_seq(request.first_seq);
+  erased.set_last_seq(request.last_seq);
+  erased.set_reason(request.reason);
+  erased.set_principal(request.principal);
+  v1::CommitResponse response;
+  v1::Appended* const appended = response.add_appended();
+  appended->set_stream(request.stream);
+  appended->set_first_seq(head->seq + 1);
+  appended->set_first_position(position_ + 1);
+  Status status = append(tables, *head, request.stream, kErasedType, erased.SerializeAsString(),
+                         clock_.wall_now());
+  if (status.ok()) status = tables.erase(request.stream, request.first_seq, request.last_seq);
+  if (!status.ok()) return status;
+  appended->set_last_seq(head->seq);
+  appended->set_last_hash(head->hash.data(), head->hash.size());
+  response.set_position(position_);
+  return response;
+}
+
+}  // namespace palyra::journal

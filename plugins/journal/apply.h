@@ -1,0 +1,110 @@
+// What a commit means, for every backend: all conditions are checked against the tables first, then
+// everything is written, so that a refused commit has touched nothing.
+#pragma once
+
+#include "palyra/service/v1/journal.pb.h"
+#include "palyra/status.hpp"
+#include "palyra/world.hpp"
+#include "plugins/journal/catalogue.h"
+#include "plugins/journal/record_hash.h"
+#include "plugins/journal/store.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace palyra::journal {
+
+struct StreamHead {
+  // The backend's own name of the stream; 0 = not known yet.
+  int64_t id = 0;
+  uint64_t seq = 0;
+  Hash hash = kNoHash;
+};
+
+// Borrowed for the length of the call.
+struct RecordRow {
+  std::string_view stream;
+  uint64_t seq = 0;
+  uint64_t position = 0;
+  std::string_view type;
+  int64_t wall_time_ns = 0;
+  std::string_view payload;
+  std::string_view salt;
+  std::string_view payload_digest;
+  std::string_view prev_hash;
+  std::string_view hash;
+};
+
+struct IndexEntry {
+  int64_t index_id = 0;
+  std::string value;
+};
+
+struct LeaseRow {
+  // Grows for ever, also over releases.
+  uint64_t token = 0;
+  // Empty: given back.
+  std::string owner;
+  int64_t expires_wall_ns = 0;
+};
+
+// The rows a commit reads and writes. One thread. An error of a write means that the transaction
+// has to be rolled back.
+class Tables {
+ public:
+  virtual ~Tables() = default;
+  virtual Result<StreamHead> head(const std::string& stream) = 0;
+  // Appends the row and makes it the head; sets head.id of a new stream.
+  virtual Status append(StreamHead& head, const RecordRow& row) = 0;
+  // 0 = no such document.
+  virtual Result<uint64_t> version(const std::string& collection, const std::string& key) = 0;
+  // Keys of documents with this value, for a unique index.
+  virtual Result<std::optional<std::string>> unique_owner(int64_t index_id,
+                                                          const std::string& value) = 0;
+  // `entries` replace all index entries of the document.
+  virtual Status put(const std::string& collection, const std::string& key, std::string_view value,
+                     uint64_t version, const std::vector<IndexEntry>& entries) = 0;
+  virtual Status remove(const std::string& collection, const std::string& key) = 0;
+  // Token 0 = never taken.
+  virtual Result<LeaseRow> lease(const std::string& name) = 0;
+  virtual Status put_lease(const std::string& name, const LeaseRow& lease) = 0;
+  // Removes payload and salt of records that exist.
+  virtual Status erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) = 0;
+};
+
+// One writer's commits. Not thread-safe.
+class Applier {
+ public:
+  Applier(const Clock& clock, Random& random) : clock_(clock), random_(random) {}
+
+  // The position of the last record written.
+  uint64_t position() const { return position_; }
+  void set_position(uint64_t position) { position_ = position; }
+
+  // `request` has passed check(). After a failure with `wrote` set the tables are half-written and
+  // must be rolled back, and set_position() called again.
+  Result<v1::CommitResponse> commit(Tables& tables, const Catalogue& catalogue,
+                                    const v1::CommitRequest& request, bool& wrote);
+  Result<v1::CommitResponse> erase(Tables& tables, const EraseRequest& request, bool& wrote);
+
+ private:
+  struct Checked;
+
+  Status check_leases(Tables& tables, const v1::CommitRequest& request, Checked& checked);
+  Status check_appends(Tables& tables, const v1::CommitRequest& request, Checked& checked);
+  Status check_documents(Tables& tables, const Catalogue& catalogue,
+                         const v1::CommitRequest& request, Checked& checked);
+  Status check_unique(Tables& tables, const v1::CommitRequest& request, const Checked& checked);
+  Status append(Tables& tables, StreamHead& head, const std::string& stream,
+                const std::string& type, std::string_view payload, int64_t wall_time_ns);
+
+  const Clock& clock_;
+  Random& random_;
+  RecordHasher hasher_;
+  uint64_t position_ = 0;
+};
+
+}  // namespace palyra::journal

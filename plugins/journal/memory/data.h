@@ -1,0 +1,60 @@
+// The tables of the memory store.
+#pragma once
+
+#include "plugins/journal/apply.h"
+#include "plugins/journal/memory/store.h"
+#include "plugins/journal/query_plan.h"
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace palyra::journal {
+
+struct MemoryStore::Data : Tables {
+  struct StoredDocument {
+    uint64_t version = 0;
+    std::string value;
+    std::vector<IndexEntry> entries;
+  };
+  struct Blob {
+    std::string data;
+    int64_t created_wall_ns = 0;
+  };
+  using Documents = std::map<std::string, StoredDocument>;
+  // (value, key)
+  using IndexRows = std::set<std::pair<std::string, std::string>>;
+
+  Catalogue catalogue;
+  // By position - 1. A deque, so that rows stay where they are.
+  std::deque<v1::Record> log;
+  std::map<std::string, std::vector<v1::Record*>> streams;
+  std::map<std::string, Documents> collections;
+  std::map<int64_t, IndexRows> indexes;
+  std::map<std::string, LeaseRow> leases;
+  std::map<std::string, Blob> blobs;
+  // Parts of uploads that are not complete.
+  std::map<uint64_t, std::string> parts;
+
+  Result<StreamHead> head(const std::string& stream) override;
+  Status append(StreamHead& head, const RecordRow& row) override;
+  Result<uint64_t> version(const std::string& collection, const std::string& key) override;
+  Result<std::optional<std::string>> unique_owner(int64_t index_id,
+                                                  const std::string& value) override;
+  Status put(const std::string& collection, const std::string& key, std::string_view value,
+             uint64_t version, const std::vector<IndexEntry>& entries) override;
+  Status remove(const std::string& collection, const std::string& key) override;
+  Result<LeaseRow> lease(const std::string& name) override;
+  Status put_lease(const std::string& name, const LeaseRow& lease) override;
+  Status erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) override;
+
+  v1::QueryResponse run(const QueryPlan& plan) const;
+
+ private:
+  bool matches(const QueryPlan& plan, const std::string& key) const;
+};
+
+}  // namespace palyra::journal

@@ -1,0 +1,44 @@
+// The limits of journal.proto: what every backend refuses before it looks at its data.
+#pragma once
+
+#include "palyra/service/v1/journal.pb.h"
+#include "palyra/status.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace palyra::journal {
+
+namespace v1 = palyra::service::v1;
+
+constexpr size_t kMaxStreamName = 200;
+constexpr size_t kMaxTypeName = 64;
+constexpr size_t kMaxPayload = 4u << 20;
+constexpr size_t kMaxKey = 256;
+constexpr size_t kMaxDocument = 1u << 20;
+constexpr size_t kMaxIndexValue = 512;
+constexpr size_t kMaxIndexText = 64u << 10;
+constexpr size_t kMaxOwner = 128;
+constexpr int64_t kMaxLeaseMs = 86'400'000;
+constexpr int kMaxRecords = 1000;
+constexpr int kMaxDocuments = 1000;
+constexpr size_t kMaxCommit = 8u << 20;
+constexpr uint32_t kMaxPage = 1000;
+constexpr uint64_t kDefaultReadBytes = 2u << 20;
+constexpr size_t kMaxBlobPart = 1u << 20;
+constexpr size_t kMaxWatchRecords = 256;
+constexpr size_t kMaxWatchBytes = 1u << 20;
+// The journal's own record type, written by erase() only; its payload is an `Erased` message.
+constexpr char kErasedType[] = "erased";
+
+// INVALID_ARGUMENT with the field and the limit.
+Status check(const v1::CommitRequest& request);
+Status check(const v1::ReadRequest& request);
+Status check(const v1::GetRequest& request);
+Status check(const v1::QueryRequest& request);
+Status check(const v1::PutBlobRequest& request);
+Status check(const v1::GetBlobRequest& request);
+Status check(const v1::DeclareRequest& request);
+Status check(const v1::VerifyRequest& request);
+
+}  // namespace palyra::journal
