@@ -52,7 +52,8 @@ class CurlClient : public HttpClient {
   struct Transfer;
   class Io;
 
-  void deliver(const std::shared_ptr<Transfer>& transfer);
+  // Does not touch `self` once the transfer is closed: it may be gone.
+  static void deliver(CurlClient* self, const std::shared_ptr<Transfer>& transfer);
 
   Executor& executor_;
   RequestId last_id_ = 0;
