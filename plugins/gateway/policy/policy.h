@@ -29,7 +29,8 @@ struct Rule {
   service::v1::ToolAccess access = service::v1::TOOL_ACCESS_UNSPECIFIED;
   // All must match. `pointer` is a JSON pointer ("/path") into the arguments, `glob` has * and ?
   // over the whole value; a value that is not a string is compared as its JSON. A missing value
-  // matches no allow or ask rule, and every deny rule: what cannot be seen is not excused.
+  // does not match. Arguments that cannot be read for sure (see arguments.h) match every deny and
+  // no other rule.
   struct Argument {
     std::string pointer;
     std::string glob;

@@ -18,8 +18,8 @@ struct ContextPlan {
 // first: system, agent, history (oldest first), input, run, repair. Dropped first: the oldest
 // history, then the oldest run pieces but the last two; system, agent, input and repair are never
 // dropped. `window` in tokens; 1/5 of it is reserve, from which the output comes; what
-// `max_output_tokens` needs beyond the reserve is taken from the budget too. `fixed_tokens`: tool
-// definitions.
+// `max_output_tokens` needs beyond the reserve is taken from the budget too, up to half the window.
+// `fixed_tokens`: tool definitions.
 ContextPlan plan_context(std::vector<Piece>& pieces, int64_t window, int64_t max_output_tokens,
                          int64_t fixed_tokens);
 

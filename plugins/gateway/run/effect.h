@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace palyra::gateway::run {
@@ -41,5 +42,17 @@ struct Decision {
 
   bool idle() const { return start.empty() && !begin && append.empty(); }
 };
+
+// What the shell adds to a start.
+struct Stamp {
+  int64_t wall_ms = 0;      // now
+  std::string approval_id;  // a new ULID, for kApproval
+};
+
+// The record to append before the effect is launched: digest, key, attempt, class, reservation.
+tape::RunEvent started_event(const State& state, const Wanted& wanted, const Stamp& stamp);
+
+// Hex SHA-256(run_id, ordinal): the same in every attempt.
+std::string idempotency_key(std::string_view run_id, uint64_t ordinal);
 
 }  // namespace palyra::gateway::run
