@@ -27,6 +27,7 @@ function(palyra_add_plugin name)
   endif()
   set_target_properties(${name} PROPERTIES
     PREFIX "" SUFFIX ".so"
+    C_STANDARD 11 CXX_STANDARD 20
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     LINK_DEPENDS ${PALYRA_PLUGIN_CMAKE_DIR}/plugin.map)
   if(arg_OUTPUT_DIRECTORY)
