@@ -195,8 +195,9 @@ typedef struct palyra_plugin {
   palyra_status (*init)(void *self, palyra_str config_json, palyra_error *error);
   /* Opens files and sockets, starts the threads the manifest declares. [blocking-ok] */
   palyra_status (*start)(void *self, palyra_error *error);
-  /* Finish what is in flight until `deadline`; new calls no longer arrive. May return before the
-   * work is done; the host waits for calls to complete. [blocking-ok] */
+  /* Finish what is in flight until `deadline`; new calls no longer arrive. Does not wait, as the lane
+   * is held: UNAVAILABLE says that work goes on, and the host lets the lane run and asks again, until
+   * the deadline. After OK the host still waits for calls to complete. [blocking-ok] */
   palyra_status (*drain)(void *self, palyra_mono_ns deadline, palyra_error *error);
   /* Close everything and join own threads. Unfinished calls are completed by the registry.
    * Also called after a failed init or start. [blocking-ok] */
