@@ -1,0 +1,257 @@
+#include "tests/e2e/daemon.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <poll.h>
+#include <signal.h>
+#include <sstream>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace palyra::e2e {
+
+namespace {
+
+std::string required(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr)
+    throw std::runtime_error(std::string(name) + " is not set; run this by ctest");
+  return value;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+int exit_code_of(int status) {
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+// In the child: replaces the process.
+[[noreturn]] void become(const std::vector<std::string>& arguments,
+                         const std::vector<std::string>& environment) {
+  for (const std::string& assignment : environment) putenv(strdup(assignment.c_str()));
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  execv(argv[0], argv.data());
+  _exit(127);
+}
+
+}  // namespace
+
+std::string build_dir() { return required("PALYRA_BUILD_DIR"); }
+std::string source_dir() { return required("PALYRA_SOURCE_DIR"); }
+
+TempDir::TempDir() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "palyra-e2e-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+  path_ = pattern;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TempDir::write(const std::string& name, const std::string& content) const {
+  const std::string path = path_ + "/" + name;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::ofstream(path, std::ios::binary) << content;
+  return path;
+}
+
+Finished run_program(const std::vector<std::string>& arguments, const std::string& input,
+                     const std::vector<std::string>& environment) {
+  int in[2];
+  int out[2];
+  int err[2];
+  if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
+    throw std::runtime_error("pipe failed");
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(in[0], 0);
+    dup2(out[1], 1);
+    dup2(err[1], 2);
+    become(arguments, environment);
+  }
+  close(in[0]);
+  close(out[1]);
+  close(err[1]);
+  signal(SIGPIPE, SIG_IGN);
+  // Inputs of tests fit into the pipe's buffer.
+  if (!input.empty()) (void)!write(in[1], input.data(), input.size());
+  close(in[1]);
+  Finished result;
+  pollfd pipes[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
+  std::string* texts[2] = {&result.out, &result.err};
+  int open_pipes = 2;
+  while (open_pipes > 0 && poll(pipes, 2, -1) > 0) {
+    for (int i = 0; i < 2; ++i) {
+      if (pipes[i].fd < 0 || pipes[i].revents == 0) continue;
+      char buffer[4096];
+      const ssize_t size = read(pipes[i].fd, buffer, sizeof buffer);
+      if (size > 0) {
+        texts[i]->append(buffer, static_cast<size_t>(size));
+      } else {
+        close(pipes[i].fd);
+        pipes[i].fd = -1;
+        --open_pipes;
+      }
+    }
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  result.exit_code = exit_code_of(status);
+  return result;
+}
+
+Daemon::Daemon(DaemonOptions options) : options_(std::move(options)) {
+  std::filesystem::create_directories(workspace());
+  std::ostringstream toml;
+  toml << "[daemon]\n"
+       << "state_dir = \"" << state_dir() << "\"\n"
+       << "plugin_path = [" << plugin_path_toml() << "]\n\n"
+       << "[plugins.gateway]\nuse = \"dev.palyra.gateway\"\n"
+       << "[plugins.journal]\nuse = \"dev.palyra.journal\"\n"
+       << "[plugins.embedded]\nuse = \"dev.palyra.embedded\"\n"
+       << "[plugins.embedded.config]\n"
+       << options_.embedded << "\n"
+       << "[plugins.tools]\nuse = \"dev.palyra.tools\"\n\n"
+       << "[gateway]\ngrpc_listen = \"127.0.0.1:0\"\nmodel = \"" << options_.model << "\"\n"
+       << options_.gateway << "\n"
+       << "[gateway.agents.main]\nworkspace = [\"" << workspace() << "\"]\n\n"
+       << options_.extra << "\n";
+  directory_.write("palyra.toml", toml.str());
+}
+
+Daemon::~Daemon() { kill_now(); }
+
+std::string Daemon::plugin_path_toml() const {
+  std::string list = "\"" + build_dir() + "/lib/palyra/plugins\"";
+  for (const std::string& path : options_.plugin_paths) list += ", \"" + path + "\"";
+  return list;
+}
+
+bool Daemon::start() {
+  channel_.reset();
+  const int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = directory() + "/notify";
+  unlink(path.c_str());
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  if (bind(notify, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    throw std::runtime_error("cannot bind " + path);
+  }
+  // The child's end of this pipe closes when it dies, whatever the way.
+  int alive[2];
+  if (pipe2(alive, O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
+  pid_ = fork();
+  if (pid_ == 0) {
+    const int log =
+        open((directory() + "/daemon.log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(log, 1);
+    dup2(log, 2);
+    fcntl(alive[1], F_SETFD, 0);
+    auto environment = options_.environment;
+    environment.push_back("NOTIFY_SOCKET=" + path);
+    become({build_dir() + "/bin/palyrad", "--config", config_path()}, environment);
+  }
+  close(alive[1]);
+  bool ready = false;
+  pollfd events[2] = {{notify, POLLIN, 0}, {alive[0], POLLIN, 0}};
+  while (!ready && poll(events, 2, -1) > 0) {
+    if (events[0].revents != 0) {
+      char message[256];
+      const ssize_t size = recv(notify, message, sizeof message, 0);
+      if (size > 0 && std::string_view(message, static_cast<size_t>(size)).find("READY=1") !=
+                          std::string_view::npos) {
+        ready = true;
+      }
+    } else if (events[1].revents != 0) {
+      break;
+    }
+  }
+  close(notify);
+  close(alive[0]);
+  if (!ready) wait();
+  return ready;
+}
+
+void Daemon::kill_now() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  wait();
+}
+
+int Daemon::stop() {
+  if (pid_ <= 0) return -1;
+  ::kill(pid_, SIGTERM);
+  return wait();
+}
+
+int Daemon::wait() {
+  if (pid_ <= 0) return -1;
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  pid_ = -1;
+  return exit_code_of(status);
+}
+
+std::string Daemon::log() const { return read_file(directory() + "/daemon.log"); }
+
+std::string Daemon::endpoint() const {
+  std::string text = read_file(state_dir() + "/gateway/endpoint");
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+std::string Daemon::token() const {
+  std::string text = read_file(state_dir() + "/gateway/owner.token");
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+std::shared_ptr<grpc::Channel> Daemon::channel() const {
+  if (!channel_) {
+    grpc::ChannelArguments arguments;
+    // Each daemon of a test process gets a connection of its own.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    channel_ = grpc::CreateCustomChannel(endpoint(), grpc::InsecureChannelCredentials(), arguments);
+  }
+  return channel_;
+}
+
+std::unique_ptr<api::GatewayService::Stub> Daemon::gateway() const {
+  return api::GatewayService::NewStub(channel());
+}
+std::unique_ptr<api::ApprovalsService::Stub> Daemon::approvals() const {
+  return api::ApprovalsService::NewStub(channel());
+}
+std::unique_ptr<api::AdminService::Stub> Daemon::admin() const {
+  return api::AdminService::NewStub(channel());
+}
+
+void Daemon::authenticate(grpc::ClientContext& context) const {
+  context.AddMetadata("authorization", "Bearer " + token());
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
+}
+
+Finished Daemon::cli(const std::vector<std::string>& arguments, const std::string& input) const {
+  std::vector<std::string> all = {build_dir() + "/bin/palyra", "--config", config_path()};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return run_program(all, input, {"NO_COLOR=1"});
+}
+
+}  // namespace palyra::e2e
