@@ -1,0 +1,74 @@
+// What the commands do, apart from how they are spelled (main.cpp). Each returns an exit code.
+#pragma once
+
+#include "clients/cli/settings.h"
+
+#include <string>
+#include <vector>
+
+namespace palyra::cli {
+
+// ---- run.cpp
+struct RunOptions {
+  std::string text;  // "-" = standard input
+  std::string session;
+  std::string agent;
+  std::string model;
+  std::string approve = "ask";  // ask, deny, all
+  std::string idempotency_key;
+  bool detach = false;
+};
+int run(const GlobalOptions& global, const RunOptions& options);
+int chat(const GlobalOptions& global, const RunOptions& options);
+
+// ---- runs.cpp
+int list_runs(const GlobalOptions& global, const std::string& session, bool active, int limit);
+int show_run(const GlobalOptions& global, const std::string& run_id);
+int cancel_run(const GlobalOptions& global, const std::string& run_id, const std::string& reason);
+int attach_run(const GlobalOptions& global, const std::string& run_id, const std::string& approve);
+int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds);
+
+// ---- sessions.cpp
+int list_sessions(const GlobalOptions& global, const std::string& search, bool archived, int limit);
+int show_session(const GlobalOptions& global, const std::string& session_id);
+int new_session(const GlobalOptions& global, const std::string& title, const std::string& agent);
+int rename_session(const GlobalOptions& global, const std::string& session_id,
+                   const std::string& title);
+int reset_session(const GlobalOptions& global, const std::string& session_id);
+
+// ---- tape.cpp; an id is a run's, or a session's with `session`
+int show_tape(const GlobalOptions& global, const std::string& id, bool session, bool payloads);
+int export_tape(const GlobalOptions& global, const std::string& id, bool session,
+                const std::string& file);
+int verify_tape(const GlobalOptions& global, const std::string& id, bool session);
+
+// ---- approvals.cpp
+int list_approvals(const GlobalOptions& global, bool all, int limit);
+int allow_approval(const GlobalOptions& global, const std::string& approval_id,
+                   const std::string& scope, int seconds);
+int deny_approval(const GlobalOptions& global, const std::string& approval_id,
+                  const std::string& reason);
+
+// ---- admin.cpp
+int list_agents(const GlobalOptions& global);
+int list_models(const GlobalOptions& global, bool probe);
+int list_plugins(const GlobalOptions& global);
+int show_plugin(const GlobalOptions& global, const std::string& instance);
+int show_config(const GlobalOptions& global);
+int check_config(const GlobalOptions& global);
+int doctor(const GlobalOptions& global);
+int status(const GlobalOptions& global);
+int daemon_status(const GlobalOptions& global);
+
+// ---- setup.cpp
+struct SetupOptions {
+  std::string provider;  // "openai", "embedded"; empty = ask
+  std::string base_url;
+  std::string api_key;  // a reference
+  std::string model;
+  bool force = false;    // overwrite an existing file
+  bool offline = false;  // no test call
+};
+int setup(const GlobalOptions& global, const SetupOptions& options);
+
+}  // namespace palyra::cli

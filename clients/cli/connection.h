@@ -1,0 +1,107 @@
+// The connection to the daemon and the few ways in which answers are printed.
+#pragma once
+
+#include "clients/cli/exit_codes.h"
+#include "clients/cli/settings.h"
+#include "palyra/gateway/v1/admin.grpc.pb.h"
+#include "palyra/gateway/v1/approvals.grpc.pb.h"
+#include "palyra/gateway/v1/gateway.grpc.pb.h"
+
+#include <google/protobuf/message.h>
+#include <grpcpp/grpcpp.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace palyra::cli {
+
+namespace api = palyra::gateway::v1;
+
+// proto3 JSON with the schema's field names; `pretty` over several lines.
+std::string to_json(const google::protobuf::Message& message, bool pretty);
+
+// "palyra: <sentence>" on standard error; returns `code`.
+int complain(const std::string& sentence, int code);
+
+class Connection {
+ public:
+  explicit Connection(const GlobalOptions& options);
+
+  // False after complaining that there is no daemon: exit kExitUnavailable.
+  bool find_daemon();
+
+  // Headers and a deadline in seconds (0 = none).
+  std::unique_ptr<grpc::ClientContext> context(int seconds = 30) const;
+  // Says what went wrong and what to do; the exit code.
+  int explain(const grpc::Status& status) const;
+
+  api::GatewayService::Stub& gateway();
+  api::ApprovalsService::Stub& approvals();
+  api::AdminService::Stub& admin();
+  const std::string& endpoint() const { return endpoint_; }
+  const GlobalOptions& options() const { return options_; }
+
+ private:
+  std::shared_ptr<grpc::Channel> channel();
+
+  const GlobalOptions& options_;
+  std::string endpoint_;
+  std::string token_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<api::GatewayService::Stub> gateway_;
+  std::unique_ptr<api::ApprovalsService::Stub> approvals_;
+  std::unique_ptr<api::AdminService::Stub> admin_;
+};
+
+// One unary call and its answer: JSON as asked for, else `text`.
+template <typename Service, typename Request, typename Response>
+int call_and_print(Connection& connection, Service& stub,
+                   grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, Response*),
+                   const Request& request, const std::function<int(const Response&)>& text) {
+  auto context = connection.context();
+  Response response;
+  const grpc::Status status = (stub.*method)(context.get(), request, &response);
+  if (!status.ok()) return connection.explain(status);
+  if (connection.options().output == Output::kText) return text(response);
+  std::printf("%s\n", to_json(response, connection.options().output == Output::kJson).c_str());
+  return kExitOk;
+}
+
+// Follows next_page_token until the list ends; ndjson prints one element a line, json one array.
+template <typename Element, typename Service, typename Request, typename Response>
+int list_and_print(
+    Connection& connection, Service& stub,
+    grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, Response*),
+    Request request, int limit,
+    const std::function<const google::protobuf::RepeatedPtrField<Element>&(const Response&)>&
+        elements,
+    const std::function<void(const Element&)>& row, const std::function<void(bool more)>& finish) {
+  const Output output = connection.options().output;
+  int printed = 0;
+  bool more = false;
+  if (output == Output::kJson) std::printf("[");
+  do {
+    auto context = connection.context();
+    Response response;
+    request.set_page_size(static_cast<uint32_t>(std::min(limit - printed, 500)));
+    const grpc::Status status = (stub.*method)(context.get(), request, &response);
+    if (!status.ok()) return connection.explain(status);
+    for (const Element& element : elements(response)) {
+      if (output == Output::kText) {
+        row(element);
+      } else {
+        if (output == Output::kJson && printed > 0) std::printf(",");
+        std::printf("%s\n", to_json(element, output == Output::kJson).c_str());
+      }
+      ++printed;
+    }
+    request.set_page_token(response.next_page_token());
+    more = !response.next_page_token().empty();
+  } while (more && printed < limit);
+  if (output == Output::kJson) std::printf("]\n");
+  if (output == Output::kText) finish(more);
+  return kExitOk;
+}
+
+}  // namespace palyra::cli

@@ -1,0 +1,272 @@
+// palyra: the command line. This file says how commands are spelled; the others what they do.
+#include "clients/cli/commands.h"
+#include "clients/cli/completion.h"
+#include "clients/cli/daemon_process.h"
+#include "clients/cli/exit_codes.h"
+#include "clients/cli/version.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+
+namespace palyra::cli {
+namespace {
+
+constexpr int kDefaultListLimit = 50;
+
+// The tree of commands. Whichever is given leaves its work in `action`.
+class Commands {
+ public:
+  Commands() : app_("Palyra: runs AI agents on your own machine, every step on a durable tape.") {
+    app_.name("palyra");
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.set_version_flag("--version", std::string("palyra ") + kVersion);
+    app_.add_option("--config", global_.config, "palyra.toml to use");
+    app_.add_option("--state-dir", global_.state_dir, "state directory of the daemon");
+    app_.add_option("--endpoint", global_.endpoint, "host:port of the daemon");
+    app_.add_option("--output,-o", output_, "text, json or ndjson")
+        ->check(CLI::IsMember({"text", "json", "ndjson"}))
+        ->capture_default_str();
+    app_.add_flag("--quiet,-q", global_.quiet, "only the answer");
+    app_.footer(
+        "Examples:\n"
+        "  palyra setup                             choose a model\n"
+        "  palyra daemon start\n"
+        "  palyra run \"what is in my workspace?\"\n"
+        "  git diff | palyra run -                  the message from standard input\n"
+        "  palyra approvals allow ID\n\n"
+        "Exit codes: 0 done, 1 the run failed, 64 usage, 65 refused, 66 not found, 69 no "
+        "daemon,\n75 waits for an approval, 77 no permission, 78 configuration.");
+    add_setup();
+    add_daemon();
+    add_run();
+    add_sessions();
+    add_runs();
+    add_tape();
+    add_approvals();
+    add_admin();
+    add_completion();
+  }
+
+  int main(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& problem) {
+      const int code = app_.exit(problem);
+      return code == 0 ? kExitOk : kExitUsage;
+    }
+    global_.output = output_ == "json"     ? Output::kJson
+                     : output_ == "ndjson" ? Output::kNdjson
+                                           : Output::kText;
+    if (const char* token = std::getenv("PALYRA_TOKEN")) global_.token = token;
+    return action_();
+  }
+
+ private:
+  CLI::App* add(CLI::App* parent, const std::string& name, const std::string& help,
+                std::function<int()> action) {
+    auto* command = parent->add_subcommand(name, help);
+    command->callback([this, action = std::move(action)] { action_ = action; });
+    return command;
+  }
+  CLI::App* group(const std::string& name, const std::string& help) {
+    auto* command = app_.add_subcommand(name, help);
+    command->require_subcommand(1);
+    command->fallthrough();
+    return command;
+  }
+  void add_approve(CLI::App* command) {
+    command
+        ->add_option("--approve", run_.approve,
+                     "what needs an approval: ask (exit 75 without a terminal), deny, all")
+        ->check(CLI::IsMember({"ask", "deny", "all"}))
+        ->capture_default_str();
+  }
+  void add_limit(CLI::App* command) {
+    command->add_option("--limit", limit_, "entries at most")->check(CLI::Range(1, 100000));
+  }
+
+  void add_setup() {
+    auto* command = add(&app_, "setup", "write palyra.toml and make one test call",
+                        [this] { return setup(global_, setup_); });
+    command->add_option("--provider", setup_.provider, "openai or embedded");
+    command->add_option("--base-url", setup_.base_url, "of an OpenAI-compatible endpoint");
+    command->add_option("--api-key", setup_.api_key, "env:NAME or file:PATH, or none");
+    command->add_option("--model", setup_.model, "such as gpt-4o-mini");
+    command->add_flag("--force", setup_.force, "replace an existing file");
+    command->add_flag("--offline", setup_.offline, "no test call");
+    command->footer(
+        "Example:\n  palyra setup --provider openai --base-url http://127.0.0.1:11434/v1 "
+        "--api-key none --model llama3.2");
+  }
+  void add_daemon() {
+    auto* daemon = group("daemon", "start, stop and watch the daemon");
+    add(daemon, "start", "start it and wait until it serves",
+        [this] { return start_daemon(global_); });
+    auto* stop = add(daemon, "stop", "let it finish what is in flight, then stop it",
+                     [this] { return stop_daemon(global_, seconds_); });
+    stop->add_option("--wait", seconds_, "seconds to wait")->check(CLI::Range(1, 3600));
+    add(daemon, "status", "does it run?", [this] { return daemon_status(global_); });
+    auto* logs = add(daemon, "logs", "its last log lines",
+                     [this] { return print_logs(global_, limit_, flag_); });
+    logs->add_option("--lines,-n", limit_, "lines")->check(CLI::Range(1, 100000));
+    logs->add_flag("--follow,-f", flag_, "go on as they come");
+  }
+  void add_run() {
+    auto* command = add(&app_, "run", "one message, one streamed answer",
+                        [this] { return run(global_, run_); });
+    command->add_option("text", run_.text, "the message; - reads standard input")->required();
+    command->add_option("--session,-s", run_.session, "go on in this session");
+    command->add_option("--agent,-a", run_.agent, "agent to run");
+    command->add_option("--model,-m", run_.model, "instance/model for this run");
+    command->add_option("--idempotency-key", run_.idempotency_key,
+                        "the same key gives the first run again");
+    command->add_flag("--detach,-d", run_.detach, "answer with the ids and go");
+    add_approve(command);
+    command->footer(
+        "Examples:\n  palyra run \"summarise notes.txt\"\n"
+        "  palyra run --approve=all --output json \"tidy the workspace\"\n"
+        "Ctrl-C cancels the run; once more leaves it.");
+    auto* talk = add(&app_, "chat", "a conversation, one message a line",
+                     [this] { return chat(global_, run_); });
+    talk->add_option("--session,-s", run_.session, "go on in this session");
+    talk->add_option("--agent,-a", run_.agent, "agent to talk to");
+    talk->add_option("--model,-m", run_.model, "instance/model");
+    add_approve(talk);
+  }
+  void add_sessions() {
+    auto* sessions = group("sessions", "conversations");
+    auto* list = add(sessions, "list", "most recently used first",
+                     [this] { return list_sessions(global_, text_, flag_, limit_); });
+    list->add_option("--search", text_, "words of the title");
+    list->add_flag("--archived", flag_, "archived ones too");
+    add_limit(list);
+    auto* show =
+        add(sessions, "show", "one session", [this] { return show_session(global_, id_); });
+    show->add_option("session", id_)->required();
+    auto* fresh = add(sessions, "new", "an empty session",
+                      [this] { return new_session(global_, text_, run_.agent); });
+    fresh->add_option("--title", text_);
+    fresh->add_option("--agent", run_.agent);
+    auto* rename = add(sessions, "rename", "give it a title",
+                       [this] { return rename_session(global_, id_, text_); });
+    rename->add_option("session", id_)->required();
+    rename->add_option("title", text_)->required();
+    auto* reset = add(sessions, "reset", "forget its history as context; the tape stays",
+                      [this] { return reset_session(global_, id_); });
+    reset->add_option("session", id_)->required();
+  }
+  void add_runs() {
+    auto* runs = group("runs", "runs, past and present");
+    auto* list = add(runs, "list", "newest first",
+                     [this] { return list_runs(global_, run_.session, flag_, limit_); });
+    list->add_option("--session,-s", run_.session);
+    list->add_flag("--active", flag_, "only those that have not ended");
+    add_limit(list);
+    auto* show = add(runs, "show", "one run", [this] { return show_run(global_, id_); });
+    show->add_option("run", id_)->required();
+    auto* cancel =
+        add(runs, "cancel", "end it", [this] { return cancel_run(global_, id_, text_); });
+    cancel->add_option("run", id_)->required();
+    cancel->add_option("--reason", text_);
+    auto* attach = add(runs, "attach", "see it from its beginning and follow it",
+                       [this] { return attach_run(global_, id_, run_.approve); });
+    attach->add_option("run", id_)->required();
+    add_approve(attach);
+    auto* wait = add(runs, "wait", "until it has ended, or waits for somebody",
+                     [this] { return wait_run(global_, id_, seconds_); });
+    wait->add_option("run", id_)->required();
+    wait->add_option("--timeout", seconds_, "seconds")->check(CLI::Range(1, 86400));
+  }
+  void add_tape() {
+    auto* tape = group("tape", "what happened, record by record");
+    auto* show = add(tape, "show", "its records",
+                     [this] { return show_tape(global_, id_, session_, flag_); });
+    show->add_option("id", id_, "a run")->required();
+    show->add_flag("--session", session_, "the id is a session's");
+    show->add_flag("--full", flag_, "whole payloads");
+    auto* save = add(tape, "export", "NDJSON that others can verify",
+                     [this] { return export_tape(global_, id_, session_, text_); });
+    save->add_option("id", id_, "a run")->required();
+    save->add_flag("--session", session_, "the id is a session's");
+    save->add_option("--file", text_, "where to; default standard output");
+    auto* verify = add(tape, "verify", "recompute its hash chain",
+                       [this] { return verify_tape(global_, id_, session_); });
+    verify->add_option("id", id_, "a run")->required();
+    verify->add_flag("--session", session_, "the id is a session's");
+  }
+  void add_approvals() {
+    auto* approvals = group("approvals", "what waits for you");
+    auto* list = add(approvals, "list", "pending approvals",
+                     [this] { return list_approvals(global_, flag_, limit_); });
+    list->add_flag("--all", flag_, "decided ones too");
+    add_limit(list);
+    auto* allow = add(approvals, "allow", "let it happen",
+                      [this] { return allow_approval(global_, id_, scope_, seconds_); });
+    allow->add_option("approval", id_)->required();
+    allow->add_option("--scope", scope_, "once, session or timeboxed")
+        ->check(CLI::IsMember({"once", "session", "timeboxed"}))
+        ->capture_default_str();
+    allow->add_option("--seconds", seconds_, "for timeboxed")->check(CLI::Range(1, 86400));
+    auto* deny = add(approvals, "deny", "refuse it; the model is told",
+                     [this] { return deny_approval(global_, id_, text_); });
+    deny->add_option("approval", id_)->required();
+    deny->add_option("--reason", text_);
+  }
+  void add_admin() {
+    add(&app_, "status", "the daemon's figures", [this] { return status(global_); });
+    add(&app_, "doctor", "where everything lives, and whether it is well",
+        [this] { return doctor(global_); });
+    auto* agents = group("agents", "who answers");
+    add(agents, "list", "agents and their models", [this] { return list_agents(global_); });
+    auto* models = group("models", "what answers");
+    auto* list = add(models, "list", "configured, key missing or unreachable",
+                     [this] { return list_models(global_, flag_); });
+    list->add_flag("--probe", flag_, "ask the endpoints now");
+    auto* plugins = group("plugins", "what the daemon is made of");
+    add(plugins, "list", "instances and their state", [this] { return list_plugins(global_); });
+    auto* show = add(plugins, "show", "one instance", [this] { return show_plugin(global_, id_); });
+    show->add_option("instance", id_)->required();
+    auto* config = group("config", "palyra.toml");
+    add(config, "check", "is it valid?", [this] { return check_config(global_); });
+    add(config, "show", "what is in force, secrets as references",
+        [this] { return show_config(global_); });
+    add(&app_, "version", "the version", [this] { return print_version(global_); });
+  }
+  void add_completion() {
+    auto* command = add(&app_, "completion", "a completion script for your shell",
+                        [this] { return print_completion(app_, id_); });
+    command->add_option("shell", id_, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    command->footer(
+        "Example:\n  palyra completion bash > ~/.local/share/bash-completion/completions/palyra");
+  }
+  static int print_version(const GlobalOptions& global) {
+    std::printf(global.output == Output::kText ? "palyra %s\n" : "{\"version\": \"%s\"}\n",
+                kVersion);
+    return kExitOk;
+  }
+
+  CLI::App app_;
+  GlobalOptions global_;
+  RunOptions run_;
+  SetupOptions setup_;
+  std::string output_ = "text";
+  std::string id_;
+  std::string text_;
+  std::string scope_ = "once";
+  int limit_ = kDefaultListLimit;
+  int seconds_ = 60;
+  bool flag_ = false;
+  bool session_ = false;
+  std::function<int()> action_;
+};
+
+}  // namespace
+}  // namespace palyra::cli
+
+int main(int argc, char** argv) { return palyra::cli::Commands().main(argc, argv); }

@@ -1,0 +1,312 @@
+#include "clients/cli/run_view.h"
+
+#include "clients/cli/terminal.h"
+
+#include <nlohmann/json.hpp>
+
+#include <atomic>
+#include <cstdio>
+#include <iostream>
+#include <signal.h>
+#include <thread>
+#include <unistd.h>
+
+namespace palyra::cli {
+
+namespace {
+
+constexpr size_t kShownArguments = 200;
+constexpr size_t kShownResult = 400;
+
+std::string shortened(std::string text, size_t limit) {
+  for (char& c : text) {
+    if (c == '\n') c = ' ';
+  }
+  if (text.size() <= limit) return text;
+  size_t size = limit;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  return text.substr(0, size) + " ...";
+}
+
+const char* state_word(api::RunState state) {
+  switch (state) {
+    case api::RUN_STATE_QUEUED:
+      return "queued";
+    case api::RUN_STATE_RUNNING:
+      return "running";
+    case api::RUN_STATE_WAITING:
+      return "waiting";
+    case api::RUN_STATE_COMPLETED:
+      return "completed";
+    case api::RUN_STATE_CANCELLED:
+      return "cancelled";
+    case api::RUN_STATE_FAILED:
+      return "failed";
+    default:
+      return "unknown";
+  }
+}
+
+bool terminal_state(api::RunState state) {
+  return state == api::RUN_STATE_COMPLETED || state == api::RUN_STATE_CANCELLED ||
+         state == api::RUN_STATE_FAILED;
+}
+
+}  // namespace
+
+// Takes SIGINT by sigtimedwait in a thread of its own, so that no handler runs inside gRPC.
+class RunView::Interrupts {
+ public:
+  explicit Interrupts(std::function<void()> first) : first_(std::move(first)) {
+    thread_ = std::thread([this] { loop(); });
+  }
+  ~Interrupts() {
+    stop_ = true;
+    pthread_kill(thread_.native_handle(), SIGUSR2);
+    thread_.join();
+  }
+
+ private:
+  void loop() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR2);
+    int seen = 0;
+    int signal = 0;
+    while (!stop_ && sigwait(&signals, &signal) == 0) {
+      if (signal != SIGINT) continue;
+      if (++seen > 1) {
+        (void)!write(2, "\n", 1);
+        _exit(kExitInterrupted);
+      }
+      first_();
+    }
+  }
+
+  std::function<void()> first_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+void RunView::block_interrupts() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGUSR2);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+RunView::RunView(Connection& connection, ApproveMode approve)
+    : connection_(connection),
+      output_(connection.options().output),
+      approve_(approve),
+      can_ask_(approve == ApproveMode::kAsk && is_terminal(0) && is_terminal(2) &&
+               output_ == Output::kText) {}
+
+RunView::~RunView() = default;
+
+int RunView::follow(const api::RunStreamRequest& first) {
+  context_ = connection_.context(0);
+  stream_ = connection_.gateway().RunStream(context_.get());
+  status_.Clear();
+  pending_.clear();
+  left_waiting_ = false;
+  send(first);
+  interrupts_ = std::make_unique<Interrupts>([this] {
+    api::RunStreamRequest cancel;
+    cancel.mutable_cancel()->set_reason("Ctrl-C");
+    send(cancel);
+    if (progress_) progress_->describe("cancelling; Ctrl-C again to leave");
+  });
+  progress_ = std::make_unique<Progress>("waiting for the model");
+  api::RunStreamEvent event;
+  while (!left_waiting_ && stream_->Read(&event)) show(event);
+  if (left_waiting_) context_->TryCancel();
+  while (stream_->Read(&event)) {
+  }
+  grpc::Status status = stream_->Finish();
+  interrupts_.reset();
+  progress_.reset();
+  if (left_waiting_) status = grpc::Status::OK;
+  return finish(status);
+}
+
+void RunView::send(const api::RunStreamRequest& request) {
+  std::lock_guard lock(write_mutex_);
+  // A stream that has ended says so by Read.
+  (void)stream_->Write(request);
+}
+
+void RunView::show(const api::RunStreamEvent& event) {
+  if (!event.run_id().empty()) run_id_ = event.run_id();
+  if (!event.session_id().empty()) session_id_ = event.session_id();
+  if (output_ == Output::kNdjson) std::printf("%s\n", to_json(event, false).c_str());
+  if (output_ != Output::kText) {
+    if (event.has_status()) show_status(event.status());
+    if (event.has_tool_result()) ++tool_calls_;
+    if (event.has_approval_request()) approve(event.approval_request());
+    if (output_ == Output::kNdjson) std::fflush(stdout);
+    return;
+  }
+  switch (event.event_case()) {
+    case api::RunStreamEvent::kModelDelta:
+      show_text(event.model_delta());
+      break;
+    case api::RunStreamEvent::kTurnRestarted:
+      end_line();
+      std::fprintf(
+          stderr, "%s\n",
+          styled(Style::kYellow, "(the turn starts again; what was shown is void)", 2).c_str());
+      break;
+    case api::RunStreamEvent::kToolProposal: {
+      progress_->describe("running " + event.tool_proposal().call().name());
+      if (connection_.options().quiet) break;
+      end_line();
+      const auto& call = event.tool_proposal().call();
+      std::fprintf(stderr, "%s %s\n",
+                   styled(Style::kCyan, "tool " + printable(call.name()), 2).c_str(),
+                   printable(shortened(call.arguments_json(), kShownArguments)).c_str());
+      break;
+    }
+    case api::RunStreamEvent::kToolProgress:
+      progress_->describe(printable(shortened(event.tool_progress().text(), 60)));
+      break;
+    case api::RunStreamEvent::kToolResult: {
+      ++tool_calls_;
+      progress_->describe("waiting for the model");
+      if (connection_.options().quiet) break;
+      const auto& result = event.tool_result();
+      const bool bad = result.is_error() || result.has_failure() || result.outcome_unknown();
+      std::fprintf(
+          stderr, "  %s %s\n",
+          bad ? styled(Style::kRed, "failed:", 2).c_str() : styled(Style::kDim, "->", 2).c_str(),
+          printable(shortened(result.content(), kShownResult)).c_str());
+      break;
+    }
+    case api::RunStreamEvent::kApprovalRequest:
+      approve(event.approval_request());
+      break;
+    case api::RunStreamEvent::kStatus:
+      show_status(event.status());
+      break;
+    case api::RunStreamEvent::kError:
+      end_line();
+      complain(event.error().message(), 0);
+      break;
+    default:
+      break;
+  }
+}
+
+void RunView::show_text(const api::TextDelta& delta) {
+  progress_->alive();
+  const std::string text = printable(delta.text());
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+  if (!text.empty()) line_open_ = text.back() != '\n';
+}
+
+void RunView::end_line() {
+  progress_->alive();
+  if (line_open_) std::printf("\n");
+  std::fflush(stdout);
+  line_open_ = false;
+}
+
+void RunView::show_status(const api::RunStatus& status) {
+  status_ = status;
+  if (status.state() == api::RUN_STATE_WAITING &&
+      status.wait_reason() == api::WAIT_REASON_APPROVAL && approve_ == ApproveMode::kAsk &&
+      !can_ask_) {
+    left_waiting_ = true;
+  }
+}
+
+void RunView::approve(const tape::v1::ApprovalRequested& request) {
+  pending_.push_back(request);
+  if (approve_ == ApproveMode::kAsk && !can_ask_) return;
+  api::RunStreamRequest answer;
+  auto* decision = answer.mutable_approval();
+  decision->set_approval_id(request.approval_id());
+  decision->set_verdict(tape::v1::APPROVAL_VERDICT_ALLOW);
+  decision->set_scope(tape::v1::APPROVAL_SCOPE_ONCE);
+  if (can_ask_) {
+    end_line();
+    std::fprintf(stderr, "%s %s\n  %s\n  %s\n", styled(Style::kYellow, "approve", 2).c_str(),
+                 printable(request.tool()).c_str(), printable(request.arguments_json()).c_str(),
+                 styled(Style::kDim, printable(request.explanation()), 2).c_str());
+    std::fprintf(stderr, "  [o]nce, for the [s]ession, or [d]eny? ");
+    std::string line;
+    if (!std::getline(std::cin, line)) line = "d";
+    const char choice = line.empty() ? 'd' : line[0];
+    if (choice == 's') {
+      decision->set_scope(tape::v1::APPROVAL_SCOPE_SESSION);
+    } else if (choice != 'o') {
+      decision->set_verdict(tape::v1::APPROVAL_VERDICT_DENY);
+    }
+  }
+  pending_.pop_back();
+  send(answer);
+}
+
+int RunView::finish(const grpc::Status& status) {
+  int code = kExitOk;
+  if (!status.ok()) {
+    code = connection_.explain(status);
+  } else if (left_waiting_) {
+    code = kExitWaiting;
+  } else if (status_.state() != api::RUN_STATE_COMPLETED) {
+    code = kExitRunFailed;
+  }
+  print_summary(code);
+  return code;
+}
+
+void RunView::print_summary(int code) {
+  if (output_ == Output::kJson) {
+    nlohmann::ordered_json summary;
+    summary["run_id"] = run_id_;
+    summary["session_id"] = session_id_;
+    summary["state"] = state_word(status_.state());
+    summary["text"] = status_.text();
+    summary["tool_calls"] = tool_calls_;
+    summary["usage"] = {{"input_tokens", status_.usage().input_tokens()},
+                        {"output_tokens", status_.usage().output_tokens()}};
+    if (status_.has_failure()) summary["failure"] = status_.failure().message();
+    for (const auto& request : pending_) {
+      summary["approvals"].push_back({{"approval_id", request.approval_id()},
+                                      {"tool", request.tool()},
+                                      {"arguments", request.arguments_json()}});
+    }
+    summary["exit_code"] = code;
+    std::printf("%s\n",
+                summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    return;
+  }
+  if (output_ != Output::kText) return;
+  if (line_open_) std::printf("\n");
+  line_open_ = false;
+  std::fflush(stdout);
+  if (left_waiting_) {
+    for (const auto& request : pending_) {
+      std::fprintf(
+          stderr,
+          "The run waits for an approval of %s. Decide with:\n  palyra approvals allow %s\n"
+          "  palyra approvals deny %s\nand follow it with:\n  palyra runs attach %s\n",
+          printable(request.tool()).c_str(), request.approval_id().c_str(),
+          request.approval_id().c_str(), run_id_.c_str());
+    }
+    return;
+  }
+  if (status_.has_failure()) complain(status_.failure().message(), code);
+  if (status_.state() == api::RUN_STATE_CANCELLED) std::fprintf(stderr, "Cancelled.\n");
+  if (connection_.options().quiet || !terminal_state(status_.state())) return;
+  std::string usage = std::to_string(status_.usage().input_tokens()) + " tokens in, " +
+                      std::to_string(status_.usage().output_tokens()) + " out";
+  if (tool_calls_ > 0) usage += ", " + std::to_string(tool_calls_) + " tool calls";
+  usage += "; run " + run_id_ + ", session " + session_id_;
+  std::fprintf(stderr, "%s\n", styled(Style::kDim, usage, 2).c_str());
+}
+
+}  // namespace palyra::cli

@@ -1,0 +1,69 @@
+// One RunStream as a person or a script follows it: text as it comes, tools, approvals, a usage
+// line.
+#pragma once
+
+#include "clients/cli/connection.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace palyra::cli {
+
+enum class ApproveMode {
+  kAsk,   // ask at the terminal; without one the run stays WAITING
+  kDeny,  // answered by the daemon: what policy would ask about is denied
+  kAll,   // every request of this run is allowed, once each
+};
+
+class RunView {
+ public:
+  RunView(Connection& connection, ApproveMode approve);
+  ~RunView();
+
+  // Opens the stream with its first message and follows it to the end. The exit code.
+  int follow(const api::RunStreamRequest& first);
+
+  // Ctrl-C: the first cancels the run, the second leaves at once with 130. Call before any thread
+  // is started.
+  static void block_interrupts();
+
+  const std::string& session_id() const { return session_id_; }
+  const std::string& run_id() const { return run_id_; }
+
+ private:
+  using Stream = grpc::ClientReaderWriter<api::RunStreamRequest, api::RunStreamEvent>;
+
+  void show(const api::RunStreamEvent& event);
+  void show_text(const api::TextDelta& delta);
+  void show_status(const api::RunStatus& status);
+  void approve(const tape::v1::ApprovalRequested& request);
+  void send(const api::RunStreamRequest& request);
+  void watch_interrupts();
+  void end_line();
+  int finish(const grpc::Status& status);
+  void print_summary(int code);
+
+  Connection& connection_;
+  const Output output_;
+  const ApproveMode approve_;
+  const bool can_ask_;
+
+  std::mutex write_mutex_;  // guards stream_ against the interrupt thread
+  std::unique_ptr<grpc::ClientContext> context_;
+  std::unique_ptr<Stream> stream_;
+  class Interrupts;
+  std::unique_ptr<Interrupts> interrupts_;
+  std::unique_ptr<class Progress> progress_;
+
+  std::string session_id_;
+  std::string run_id_;
+  api::RunStatus status_;
+  std::vector<tape::v1::ApprovalRequested> pending_;
+  int tool_calls_ = 0;
+  bool left_waiting_ = false;
+  bool line_open_ = false;
+};
+
+}  // namespace palyra::cli
