@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 namespace palyra {
 namespace {
 
@@ -134,6 +136,18 @@ TEST(HostExecutor, WhatIsPostedAndNeverRunIsFreedAndAfterStopNothingRuns) {
     EXPECT_EQ(*witness, 0);
   }
   EXPECT_EQ(witness.use_count(), 1);
+}
+
+TEST(HostExecutor, AFunctionThatThrowsIsLoggedAndTheNextRuns) {
+  FakeHost fake;
+  Host host = fake.host();
+  bool ran = false;
+  host.executor().post([] { throw std::runtime_error("out of ink"); });
+  host.executor().post([&] { ran = true; });
+  fake.executor.run_until_idle();
+  EXPECT_TRUE(ran);
+  ASSERT_EQ(fake.logs.size(), 1u);
+  EXPECT_EQ(fake.logs[0].fields.at("what"), "out of ink");
 }
 
 TEST(TaskScope, DestroysWhatIsSuspendedAndALaterSignalFindsNobody) {

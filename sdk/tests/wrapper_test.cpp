@@ -403,6 +403,26 @@ TEST_F(Wrapper, ACallerThatStopsLeavesNothingSuspended) {
   EXPECT_EQ(provider.cancels, 1);
 }
 
+TEST_F(Wrapper, AfterStopTheRegistryIsNotTouchedAnyMore) {
+  std::optional<Client> c(client());
+  auto watch = ServiceWatch::start(caller, PALYRA_SERVICE_PROVIDER,
+                                   [](bool, const ServiceWatch::Publication&) {});
+  {
+    auto turn = c->stream(provider::kChat, chat_request("mmmm"), {.window = 1});
+    fake.executor.run_until_idle();
+    caller.state()->stop();
+    EXPECT_EQ(caller.registry(), nullptr);
+  }
+  c->release();
+  EXPECT_EQ(Client::acquire(caller, PALYRA_SERVICE_PROVIDER).status().code(),
+            Code::kFailedPrecondition);
+  *watch = nullptr;
+  fake.executor.run_until_idle();
+  EXPECT_EQ(provider.cancels, 0)
+      << "the registry itself ends the calls of an instance that stopped";
+  provider.shutdown();
+}
+
 TEST_F(Wrapper, ADeadPublisherEndsTheCallUnavailable) {
   auto c = client();
   Status status;

@@ -48,6 +48,8 @@ struct Lease {
   palyra_client client;
   bool released = false;
 
+  // False once the call object behind the lease may be gone: released, or the instance has stopped.
+  bool usable() const { return !released && host->registry != nullptr; }
   void release() {
     if (std::exchange(released, true)) return;
     if (host->registry != nullptr) host->registry->release(host->registry->ctx, client.lease);
@@ -72,7 +74,7 @@ class CallState : public InFlight {
     const palyra_sink sink{sizeof(palyra_sink), 0, this, &on_item, &on_done};
     palyra_error error = make_error();
     const palyra_client& client = lease_->client;
-    if (lease_->released) {
+    if (!lease_->usable()) {
       return fail({Code::kFailedPrecondition, "the client was released before the call began"});
     }
     ref();
@@ -97,14 +99,14 @@ class CallState : public InFlight {
   }
 
   void cancel() {
-    if (!started_ || done_ || cancelled_ || lease_->released) return;
+    if (!started_ || done_ || cancelled_ || !lease_->usable()) return;
     cancelled_ = true;
     const palyra_client& client = lease_->client;
     client.service->cancel(client.self, op_);
   }
   // The reader has taken one item: grant again by halves of the window.
   void taken() {
-    if (++taken_ < (window_ + 1) / 2 || done_ || lease_->released) return;
+    if (++taken_ < (window_ + 1) / 2 || done_ || !lease_->usable()) return;
     const palyra_client& client = lease_->client;
     client.service->grant(client.self, op_, std::exchange(taken_, 0));
   }
@@ -530,7 +532,8 @@ class ServiceWatch {
   }
   ServiceWatch(const ServiceWatch&) = delete;
   ~ServiceWatch() {
-    if (watch_ != 0) host_.registry()->unwatch(host_.registry()->ctx, watch_);
+    if (watch_ != 0 && host_.registry() != nullptr)
+      host_.registry()->unwatch(host_.registry()->ctx, watch_);
   }
 
  private:

@@ -11,6 +11,7 @@
 #include "palyra/world.hpp"
 
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <utility>
@@ -26,6 +27,8 @@ class HostExecutor final : public Executor {
   ~HostExecutor() override { discard(); }
 
   bool available() const { return table_ != nullptr; }
+  // What to do about a function that throws; set before the first post. [any]
+  void on_exception(std::function<void(const char* what)> fn) { on_exception_ = std::move(fn); }
 
   void post(std::function<void()> fn) override {
     if (table_ == nullptr) return;
@@ -110,10 +113,17 @@ class HostExecutor final : public Executor {
       fn = empty(*cell);
       self->free_.push_back(cell);
     }
-    fn();
+    try {
+      fn();
+    } catch (const std::exception& e) {
+      if (self->on_exception_) self->on_exception_(e.what());
+    } catch (...) {
+      if (self->on_exception_) self->on_exception_("not a std::exception");
+    }
   }
 
   const palyra_executor* table_;
+  std::function<void(const char* what)> on_exception_;
   std::mutex mutex_;
   std::deque<Cell> cells_;  // stable addresses
   std::vector<Cell*> free_;

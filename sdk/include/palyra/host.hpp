@@ -121,7 +121,14 @@ struct HostState {
         daemon(facility<palyra_daemon>(h, PALYRA_DAEMON)),
         clock(facility<palyra_clock>(h, PALYRA_CLOCK)),
         random(facility<palyra_random>(h, PALYRA_RANDOM)),
-        executor(facility<palyra_executor>(h, PALYRA_EXECUTOR)) {}
+        executor(facility<palyra_executor>(h, PALYRA_EXECUTOR)) {
+    executor.on_exception([this](const char* what) {
+      if (log == nullptr) return;
+      const palyra_field field{to_str("what"), to_str(what)};
+      log->write(log->ctx, PALYRA_LOG_ERROR, to_str("a posted function threw an exception"), &field,
+                 1);
+    });
+  }
   HostState(const HostState&) = delete;
   HostState& operator=(const HostState&) = delete;
   ~HostState() {
@@ -133,11 +140,13 @@ struct HostState {
     }
   }
 
-  // After the plugin's stop: nothing suspended, nothing queued.
+  // After the plugin's stop: nothing suspended, nothing queued. The registry's table may be gone
+  // before destroy, so it is not touched any more.
   void stop() {
     for (Stoppable* service : std::vector<Stoppable*>(stoppables)) service->on_stop();
     tasks.clear();
     executor.discard();
+    registry = nullptr;
   }
   void remember(InFlight* call) {
     call->next = in_flight;

@@ -4,7 +4,8 @@
 //
 // Invariants: every start that returned OK is completed exactly once: a second done() is ignored, a
 // Responder dropped without done() completes with INTERNAL. A done() that comes before start has
-// returned is delivered from the executor. Items must come before done, one thread at a time.
+// returned is delivered from the executor. Responders do not outlive the service. Items must come
+// before done, one thread at a time.
 #pragma once
 
 #include "palyra/host.hpp"
@@ -67,9 +68,15 @@ class Responder {
     enum State : int { kStarting, kOpen, kEarly, kDone };
 
     ~Shared() {
-      if (state.load(std::memory_order_acquire) == kOpen) {
-        done(Status(Code::kInternal, "the publisher dropped the call without an answer"), {});
-      }
+      if (state.load(std::memory_order_acquire) != kOpen) return;
+      // Posted, as the last reference may be the one that start itself holds.
+      executor->post([own = sink] {
+        palyra_error error = make_error();
+        const palyra_status code =
+            Status(Code::kInternal, "the publisher dropped the call without an answer")
+                .to_abi(&error);
+        own.on_done(own.ctx, code, nullptr, &error);
+      });
     }
     void done(const Status& status, Buffer result) {
       int expected = kOpen;
@@ -78,9 +85,10 @@ class Responder {
       early_status = status;
       early_result = std::move(result);
       expected = kStarting;
-      if (!state.compare_exchange_strong(expected, kEarly)) {
-        // start has returned meanwhile.
-        state.store(kDone);
+      if (state.compare_exchange_strong(expected, kEarly)) return;
+      // start has returned meanwhile.
+      expected = kOpen;
+      if (state.compare_exchange_strong(expected, kDone)) {
         deliver(early_status, std::move(early_result));
       }
     }
@@ -90,6 +98,7 @@ class Responder {
       sink.on_done(sink.ctx, code, result.release(), status.ok() ? nullptr : &error);
     }
 
+    Executor* executor;
     palyra_sink sink;
     uint32_t encoding;
     std::atomic<int> state{kStarting};
@@ -136,8 +145,9 @@ class RawService {
                             &error);
   }
   void withdraw() {
-    if (publication_ == 0) return;
-    host_.registry()->withdraw(host_.registry()->ctx, std::exchange(publication_, 0));
+    const palyra_handle publication = std::exchange(publication_, 0);
+    const palyra_registry* registry = host_.registry();
+    if (publication != 0 && registry != nullptr) registry->withdraw(registry->ctx, publication);
   }
   const Host& host() const { return host_; }
   const palyra_service* table() const { return &table_; }
@@ -160,6 +170,7 @@ class RawService {
     }
     Responder responder;
     responder.shared_ = std::make_shared<Responder::Shared>();
+    responder.shared_->executor = &host_.executor();
     responder.shared_->sink = *sink;
     responder.shared_->encoding = known.encoding;
     *op = last_op_.fetch_add(1, std::memory_order_relaxed) + 1;

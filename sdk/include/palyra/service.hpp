@@ -249,8 +249,9 @@ class ServiceBase : private detail::Stoppable {
                             &error);
   }
   void withdraw() {
-    if (publication_ == 0) return;
-    host_.registry()->withdraw(host_.registry()->ctx, std::exchange(publication_, 0));
+    const palyra_handle publication = std::exchange(publication_, 0);
+    const palyra_registry* registry = host_.registry();
+    if (publication != 0 && registry != nullptr) registry->withdraw(registry->ctx, publication);
   }
 
   const Host& host() const { return host_; }
@@ -263,6 +264,7 @@ class ServiceBase : private detail::Stoppable {
   // The instance's stop does it for every service. Not from a handler.
   void shutdown() {
     stopped_ = true;
+    withdraw();
     handlers_.clear();
     for (auto& entry : std::exchange(calls_, {})) {
       complete(
