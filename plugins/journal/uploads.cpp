@@ -25,6 +25,7 @@ Result<Uploads::Step> Uploads::accept(const v1::PutBlobRequest& request,
     }
     found = uploads_.try_emplace(name).first;
     found->second.id = ++last_id_;
+    step.first = true;
   }
   Upload& upload = found->second;
   if (request.offset() > upload.received) {

@@ -28,6 +28,8 @@ class Uploads {
     // Offset of `fresh`, the bytes that are new.
     uint64_t offset = 0;
     std::string_view fresh;
+    // The upload begins with this part.
+    bool first = false;
     // All is there and the digest is right.
     bool complete = false;
     // An upload that had to give way: its parts can go.

@@ -1,0 +1,78 @@
+#include "plugins/journal/sqlite/checkpointer.h"
+
+#include <sqlite3.h>
+
+#include <fcntl.h>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace palyra::journal::sqlite {
+
+Checkpointer::Checkpointer(std::unique_ptr<Database> db, std::function<void()> finish)
+    : db_(std::move(db)), finish_(std::move(finish)), thread_([this] { run(); }) {}
+
+Checkpointer::~Checkpointer() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void Checkpointer::log_has(int pages) {
+  if (pages < kPages || busy_.exchange(true)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    wanted_ = true;
+  }
+  changed_.notify_one();
+}
+
+bool Checkpointer::take_finish() {
+  if (!finish_due_.exchange(false)) return false;
+  busy_ = false;
+  return true;
+}
+
+void Checkpointer::finish(Database& db) {
+  sqlite3_wal_checkpoint_v2(db.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+}
+
+void Checkpointer::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || wanted_; });
+    if (stopping_) return;
+    wanted_ = false;
+    lock.unlock();
+    finish(*db_);
+    finish_due_ = true;
+    finish_();
+    lock.lock();
+  }
+}
+
+void Checkpointer::reserve(Database& db, const std::string& path) {
+  int keep = 1;
+  sqlite3_file_control(db.raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+  // SQLite locks the database file and never the log, so a descriptor of our own may be closed.
+  const int fd = ::open((path + "-wal").c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  struct stat info {};
+  if (::fstat(fd, &info) == 0 && info.st_size < kReservedBytes) {
+    // Zeros are no valid frame: recovery stops where they begin.
+    const std::vector<char> zeros(static_cast<size_t>(kReservedBytes - info.st_size));
+    if (::pwrite(fd, zeros.data(), zeros.size(), info.st_size) !=
+        static_cast<ssize_t>(zeros.size())) {
+      (void)!::ftruncate(fd, info.st_size);
+    }
+    ::fsync(fd);
+  }
+  ::close(fd);
+}
+
+}  // namespace palyra::journal::sqlite

@@ -1,0 +1,150 @@
+#include "plugins/journal/sqlite/schema.h"
+
+#include <sqlite3.h>
+
+#include <iterator>
+
+namespace palyra::journal::sqlite {
+namespace {
+
+constexpr int64_t kApplicationId = 0x504C5952;  // "PLYR"
+
+// Payloads lie apart from the records, so that they can be erased and the chain stays.
+constexpr char kVersion1[] = R"(
+CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE record(
+  position INTEGER PRIMARY KEY,
+  stream INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  wall_time_ns INTEGER NOT NULL,
+  payload_digest BLOB NOT NULL,
+  prev_hash BLOB NOT NULL,
+  hash BLOB NOT NULL);
+CREATE UNIQUE INDEX record_by_stream ON record(stream, seq);
+CREATE TABLE payload(position INTEGER PRIMARY KEY, salt BLOB NOT NULL, data BLOB NOT NULL);
+CREATE TABLE document(
+  id INTEGER PRIMARY KEY,
+  collection TEXT NOT NULL,
+  key BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  value BLOB NOT NULL,
+  UNIQUE(collection, key));
+CREATE TABLE index_entry(
+  index_id INTEGER NOT NULL,
+  value BLOB NOT NULL,
+  key BLOB NOT NULL,
+  document INTEGER NOT NULL,
+  PRIMARY KEY(index_id, value, key)) WITHOUT ROWID;
+CREATE INDEX index_entry_by_document ON index_entry(document);
+CREATE TABLE collection(name TEXT PRIMARY KEY, audited INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE collection_index(
+  id INTEGER PRIMARY KEY,
+  collection TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  UNIQUE(collection, name));
+CREATE TABLE lease(
+  name TEXT PRIMARY KEY,
+  token INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  expires_wall_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blob(
+  digest BLOB PRIMARY KEY,
+  upload INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  created_wall_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blob_part(upload INTEGER NOT NULL, start INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY(upload, start));
+CREATE TABLE upload(id INTEGER PRIMARY KEY);
+)";
+
+// Migration i brings a file from version i to i + 1. Released ones never change.
+constexpr const char* kMigrations[] = {kVersion1};
+static_assert(std::size(kMigrations) == kSchemaVersion);
+
+}  // namespace
+
+Status configure(Database& db, bool writer) {
+  // No mmap: a truncated file must be an error, not a signal.
+  Status status = db.execute(
+      "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
+      "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA foreign_keys=OFF;");
+  if (status.ok()) {
+    // Checkpoints are made apart from commits, so that none of them pays for one.
+    status = db.execute(writer ? "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;"
+                               : "PRAGMA query_only=1; PRAGMA cache_size=-4096;");
+  }
+  sqlite3_busy_timeout(db.raw(), 5000);
+  return status;
+}
+
+Status prepare_schema(Database& db, const std::string& path) {
+  Result<int64_t> version = db.number("PRAGMA user_version");
+  if (!version.ok()) return version.status();
+  const Result<int64_t> application = db.number("PRAGMA application_id");
+  if (!application.ok()) return application.status();
+  const Result<int64_t> tables = db.number("SELECT count(*) FROM sqlite_schema");
+  if (!tables.ok()) return tables.status();
+  if (*tables > 0 && *application != kApplicationId) {
+    return {Code::kFailedPrecondition, "journal " + path +
+                                           ": this is another program's database; set "
+                                           "[storage] path to a file of Palyra's own"};
+  }
+  if (*version > kSchemaVersion) {
+    return {Code::kFailedPrecondition, "journal " + path + ": written by a newer version (schema " +
+                                           std::to_string(*version) + ", this program knows " +
+                                           std::to_string(kSchemaVersion) +
+                                           "); upgrade Palyra or restore an older backup"};
+  }
+  if (Status status = db.execute("PRAGMA journal_mode=WAL"); !status.ok()) return status;
+  for (int64_t from = *version; from < kSchemaVersion; ++from) {
+    Status status = db.execute("BEGIN IMMEDIATE");
+    if (status.ok()) status = db.execute(kMigrations[from]);
+    const std::string stamp = "PRAGMA user_version=" + std::to_string(from + 1) +
+                              "; PRAGMA application_id=" + std::to_string(kApplicationId);
+    if (status.ok()) status = db.execute(stamp.c_str());
+    if (status.ok()) status = db.execute("COMMIT");
+    if (!status.ok()) {
+      (void)db.execute("ROLLBACK");
+      return status;
+    }
+  }
+  return {};
+}
+
+Result<Catalogue> load_catalogue(Database& db) {
+  Catalogue catalogue;
+  int code = 0;
+  Statement collections = db.prepare("SELECT name, audited FROM collection");
+  while ((code = collections.step()) == SQLITE_ROW) {
+    catalogue.restore_collection(std::string(collections.bytes(0)), collections.integer(1) != 0);
+  }
+  if (code != SQLITE_DONE) return db.status(code);
+  Statement indexes = db.prepare("SELECT id, collection, name, kind FROM collection_index");
+  while ((code = indexes.step()) == SQLITE_ROW) {
+    catalogue.restore_index(std::string(indexes.bytes(1)), std::string(indexes.bytes(2)),
+                            {indexes.integer(0), static_cast<v1::IndexKind>(indexes.integer(3))});
+  }
+  if (code != SQLITE_DONE) return db.status(code);
+  return catalogue;
+}
+
+Status store_change(Database& db, const v1::DeclareRequest& request, const Catalogue& after,
+                    const Catalogue::Change& change) {
+  Statement collection =
+      db.prepare("INSERT OR REPLACE INTO collection(name, audited) VALUES(?, ?)");
+  collection.bind_text(1, request.collection());
+  collection.bind(2, int64_t{after.find(request.collection()).audited ? 1 : 0});
+  if (Status status = db.status(collection.step()); !status.ok()) return status;
+  Statement index =
+      db.prepare("INSERT INTO collection_index(id, collection, name, kind) VALUES(?, ?, ?, ?)");
+  for (const auto& [name, declared] : change.fresh) {
+    index.bind(1, declared.id).bind_text(2, request.collection()).bind_text(3, name);
+    index.bind(4, int64_t{declared.kind});
+    if (Status status = db.status(index.step()); !status.ok()) return status;
+  }
+  return {};
+}
+
+}  // namespace palyra::journal::sqlite

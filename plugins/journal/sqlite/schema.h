@@ -1,0 +1,25 @@
+// The tables on disk and their versions. PRAGMA user_version holds the version, application_id says
+// that the file is ours.
+#pragma once
+
+#include "palyra/status.hpp"
+#include "plugins/journal/catalogue.h"
+#include "plugins/journal/sqlite/database.h"
+
+#include <cstdint>
+#include <string>
+
+namespace palyra::journal::sqlite {
+
+constexpr int64_t kSchemaVersion = 1;
+
+// Makes the schema or brings it forward, each step in its own transaction. FAILED_PRECONDITION if
+// the file is newer than this program or another program's; DATA_LOSS if it is damaged.
+Status prepare_schema(Database& db, const std::string& path);
+// How every connection is set up.
+Status configure(Database& db, bool writer);
+Result<Catalogue> load_catalogue(Database& db);
+Status store_change(Database& db, const v1::DeclareRequest& request, const Catalogue& after,
+                    const Catalogue::Change& change);
+
+}  // namespace palyra::journal::sqlite

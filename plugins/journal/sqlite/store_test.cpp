@@ -1,0 +1,172 @@
+#include "plugins/journal/sqlite/store.h"
+
+#include "plugins/journal/contract/backend.h"
+#include "plugins/journal/contract/requests.h"
+#include "plugins/journal/sqlite/test_directory.h"
+
+#include <sqlite3.h>
+
+#include <atomic>
+#include <thread>
+
+namespace palyra::journal::contract {
+namespace {
+
+// Changes the file behind the store's back.
+void tamper(const std::string& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  sqlite3_busy_timeout(db, 5000);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+class SqliteBackend : public Backend {
+ public:
+  SqliteBackend() { open(); }
+  void open() {
+    auto opened = SqliteStore::open({.path = directory_.store()}, clock, random);
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    store_ = std::move(*opened);
+  }
+  void reopen() {
+    store_.reset();
+    open();
+  }
+  SqliteStore& store() override { return *store_; }
+  void alter_payload(const std::string& stream, uint64_t seq, const std::string& payload) override {
+    tamper(directory_.store(),
+           "UPDATE payload SET data=CAST('" + payload + "' AS BLOB) WHERE " + where(stream, seq));
+  }
+  void lose_payload(const std::string& stream, uint64_t seq) override {
+    tamper(directory_.store(), "DELETE FROM payload WHERE " + where(stream, seq));
+  }
+  std::string path() const { return directory_.store(); }
+
+ private:
+  static std::string where(const std::string& stream, uint64_t seq) {
+    return "position=(SELECT position FROM record WHERE seq=" + std::to_string(seq) +
+           " AND stream=(SELECT id FROM stream WHERE name='" + stream + "'))";
+  }
+
+  sqlite::TestDirectory directory_;
+  std::unique_ptr<SqliteStore> store_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, JournalContract,
+                         testing::Values(BackendFactory{
+                             "sqlite", [] { return std::unique_ptr<Backend>(new SqliteBackend); }}),
+                         [](const auto& made) { return std::string(made.param.name); });
+
+TEST(SqliteStore, EverythingIsThereAfterReopening) {
+  SqliteBackend backend;
+  ASSERT_TRUE(backend.declare(declare("c", {{"at", v1::INDEX_KIND_UNIQUE}}, true)).ok());
+  const auto before = backend.commit(
+      Commit().append("s", "one").put("c", "k", "v", {{"at", "1"}}).take("l", "me", 1000));
+  ASSERT_TRUE(before.ok()) << before.status().to_string();
+  backend.reopen();
+  EXPECT_EQ(backend.read(read("s"))->records(0).payload(), "one");
+  EXPECT_EQ(backend.get("c", "k")->document().value(), "v");
+  EXPECT_EQ(keys(*backend.query(query("c", "at"))), std::vector<std::string>{"k"});
+  EXPECT_EQ(backend.commit(Commit().put("c", "k", "w")).status().code(), Code::kFailedPrecondition)
+      << "still audited";
+  EXPECT_EQ(backend.commit(Commit().take("l", "you", 1)).status().code(), Code::kAborted);
+  const auto after = backend.commit(Commit().append("s", "two", 1));
+  ASSERT_TRUE(after.ok());
+  EXPECT_EQ(after->position(), 2u);
+  EXPECT_TRUE(backend.verify("s")->ok());
+}
+
+TEST(SqliteStore, AnUploadThatWasCutOffLeavesNothing) {
+  SqliteBackend backend;
+  const std::string name = digest::sha256("whole");
+  ASSERT_TRUE(backend.put_blob(blob_part(name, 0, "wh", false)).ok());
+  backend.reopen();
+  EXPECT_EQ(backend.put_blob(blob_part(name, 2, "ole", true)).status().code(),
+            Code::kFailedPrecondition);
+  ASSERT_TRUE(backend.put_blob(blob_part(name, 0, "whole", true)).ok());
+  v1::GetBlobRequest get;
+  get.set_digest(name);
+  EXPECT_EQ(backend.get_blob(get)->data(), "whole");
+}
+
+TEST(SqliteStore, ManyThreadsWriteReadAndWatchAtOnce) {
+  SqliteBackend backend;
+  constexpr int kThreads = 4;
+  constexpr int kEach = 100;
+  std::mutex mutex;
+  std::condition_variable changed;
+  uint64_t seen = 0;
+  bool in_order = true;
+  const auto watch = backend.store().watch({}, {[&](v1::WatchItem item) {
+                                                  const std::lock_guard lock(mutex);
+                                                  for (const v1::Record& record : item.records()) {
+                                                    in_order =
+                                                        in_order && record.position() == ++seen;
+                                                  }
+                                                  changed.notify_all();
+                                                },
+                                                [](Status) {}});
+  watch->grant(1'000'000);
+  std::vector<std::thread> threads;
+  std::atomic<int> failures{0};
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      const std::string stream = "t/" + std::to_string(t);
+      for (uint64_t i = 0; i < kEach; ++i) {
+        const auto done = backend.commit(Commit().append(stream, "x", i).put("c", stream, "v"));
+        const auto found = backend.read(read(stream));
+        if (!done.ok() || !found.ok() || found->head_seq() != i + 1) ++failures;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
+  std::unique_lock lock(mutex);
+  EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(60),
+                               [&] { return seen == uint64_t{kThreads * kEach}; }));
+  EXPECT_TRUE(in_order);
+}
+
+TEST(SqliteStore, CommitsThatCrowdShareSyncs) {
+  SqliteBackend backend;
+  std::atomic<int> left{500};
+  std::promise<void> all;
+  for (int i = 0; i < 500; ++i) {
+    backend.store().commit(Commit().append("s", "x"), [&](Result<v1::CommitResponse> result) {
+      EXPECT_TRUE(result.ok());
+      if (--left == 0) all.set_value();
+    });
+  }
+  all.get_future().wait();
+  const auto info = backend.info();
+  EXPECT_EQ(info->commits(), 500u);
+  EXPECT_LT(info->syncs(), 400u);
+}
+
+TEST(SqliteStore, TheLogIsCheckpointedBesideTheWriter) {
+  SqliteBackend backend;
+  // About 40 MiB through a log of 8 MiB.
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(backend.commit(Commit().append("s", std::string(1u << 20, 'x'))).ok());
+  }
+  EXPECT_GT(std::filesystem::file_size(backend.path()), 4u << 20);
+  EXPECT_TRUE(backend.verify("s")->ok());
+}
+
+TEST(SqliteStore, WhatWaitsIsCompletedWhenTheStoreCloses) {
+  std::atomic<int> completed{0};
+  {
+    SqliteBackend backend;
+    for (int i = 0; i < 50; ++i) {
+      backend.store().commit(Commit().append("s", "x"),
+                             [&](Result<v1::CommitResponse>) { ++completed; });
+      backend.store().read(read("s"), [&](Result<v1::ReadResponse>) { ++completed; });
+    }
+  }
+  EXPECT_EQ(completed, 100);
+}
+
+}  // namespace
+}  // namespace palyra::journal::contract

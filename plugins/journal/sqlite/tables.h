@@ -1,0 +1,74 @@
+// The writer's side of the tables on disk.
+#pragma once
+
+#include "plugins/journal/apply.h"
+#include "plugins/journal/sqlite/database.h"
+
+#include <cstddef>
+#include <string>
+#include <unordered_map>
+
+namespace palyra::journal::sqlite {
+
+// Heads of the streams used last: two generations, the older one forgotten when the younger is
+// full.
+class HeadCache {
+ public:
+  explicit HeadCache(size_t capacity) : capacity_(capacity) {}
+  const StreamHead* find(const std::string& stream);
+  void put(std::string_view stream, const StreamHead& head);
+  void clear();
+
+ private:
+  const size_t capacity_;
+  std::unordered_map<std::string, StreamHead> young_;
+  std::unordered_map<std::string, StreamHead> old_;
+};
+
+// One thread, inside a transaction of `db`. After a rollback call forget().
+class SqliteTables : public Tables {
+ public:
+  explicit SqliteTables(Database& db);
+
+  void forget() { heads_.clear(); }
+
+  Result<StreamHead> head(const std::string& stream) override;
+  Status append(StreamHead& head, const RecordRow& row) override;
+  Result<uint64_t> version(const std::string& collection, const std::string& key) override;
+  Result<std::optional<std::string>> unique_owner(int64_t index_id,
+                                                  const std::string& value) override;
+  Status put(const std::string& collection, const std::string& key, std::string_view value,
+             uint64_t version, const std::vector<IndexEntry>& entries) override;
+  Status remove(const std::string& collection, const std::string& key) override;
+  Result<LeaseRow> lease(const std::string& name) override;
+  Status put_lease(const std::string& name, const LeaseRow& lease) override;
+  Status erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) override;
+
+  // The blob's age is counted from `now` again. False if there is none.
+  Result<bool> touch_blob(const std::string& digest, int64_t now);
+  // An upload that is not in one part is written down, so that its parts go if it is never
+  // completed.
+  Status begin_upload(uint64_t upload) { return run(begin_upload_.bind(1, upload)); }
+  Status end_upload(uint64_t upload) { return run(end_upload_.bind(1, upload)); }
+  Status put_part(uint64_t upload, uint64_t start, std::string_view data);
+  Status put_blob(const std::string& digest, uint64_t upload, uint64_t size, int64_t now);
+  Status drop_parts(uint64_t upload);
+  // True if it was there and not younger than `newest`.
+  Result<bool> remove_blob(const std::string& digest, int64_t newest);
+
+ private:
+  Status run(Statement& statement) { return db_.status(statement.step()); }
+  // 0 = none.
+  Result<int64_t> document_id(const std::string& collection, const std::string& key);
+
+  Database& db_;
+  HeadCache heads_{16384};
+  Statement find_stream_, last_record_, add_stream_, add_record_, add_payload_;
+  Statement find_document_, add_document_, change_document_, remove_document_;
+  Statement find_value_, add_entry_, remove_entries_;
+  Statement find_lease_, put_lease_, erase_;
+  Statement find_blob_, touch_blob_, add_part_, add_blob_, drop_parts_, remove_blob_;
+  Statement begin_upload_, end_upload_;
+};
+
+}  // namespace palyra::journal::sqlite
