@@ -3,7 +3,6 @@
 #pragma once
 
 #include "palyra/status.hpp"
-
 #include "plugins/common/net_guard/guard.h"
 
 #include <cstdint>

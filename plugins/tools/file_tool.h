@@ -3,7 +3,6 @@
 #pragma once
 
 #include "palyra/world.hpp"
-
 #include "plugins/common/tool/tool.h"
 
 #include <atomic>
@@ -25,17 +24,22 @@ class FileTool : public tool::Tool, public std::enable_shared_from_this<FileTool
  public:
   explicit FileTool(Executor& executor) : executor_(executor) {}
 
+  // Lambdas are named before they are awaited: GCC 12 destroys temporaries of an await twice.
   Task<Result<service::v1::InvokeResult>> invoke(tool::Call call) final {
-    auto self = shared_from_this();
-    auto result = co_await tool::run_blocking(
-        executor_, [self, files = file_call(std::move(call))] { return self->run(files); });
+    auto work = [self = shared_from_this(), files = file_call(std::move(call))] {
+      return self->run(files);
+    };
+    auto task = tool::run_blocking(executor_, std::move(work));
+    auto result = co_await std::move(task);
     if (!result.ok()) co_return result.status();
     co_return tool::json_result(*result);
   }
   Task<Result<service::v1::VerifyCallResponse>> verify(tool::Call call) final {
-    auto self = shared_from_this();
-    co_return co_await tool::run_blocking(
-        executor_, [self, files = file_call(std::move(call))] { return self->check(files); });
+    auto work = [self = shared_from_this(), files = file_call(std::move(call))] {
+      return self->check(files);
+    };
+    auto task = tool::run_blocking(executor_, std::move(work));
+    co_return co_await std::move(task);
   }
 
  protected:

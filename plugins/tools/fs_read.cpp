@@ -59,8 +59,7 @@ class FsRead : public FileTool {
     // Whole characters only: a part begins and ends between them.
     size_t begin = offset;
     while (begin < data->size() && continuation((*data)[begin])) ++begin;
-    const auto limit =
-        static_cast<size_t>(call.arguments.value("limit", kDefaultLimit));
+    const auto limit = static_cast<size_t>(call.arguments.value("limit", kDefaultLimit));
     size_t end = std::min(data->size(), begin + limit);
     while (end < data->size() && end > begin && continuation((*data)[end])) --end;
     if (end == begin && end < data->size()) {

@@ -68,8 +68,7 @@ Result<Target> find_target(const FileCall& call, bool may_create) {
   auto place = locate(call.roots, path);
   if (!place.ok()) return place.status();
   const size_t slash = place->relative.rfind('/');
-  const std::string parent =
-      slash == std::string::npos ? "." : place->relative.substr(0, slash);
+  const std::string parent = slash == std::string::npos ? "." : place->relative.substr(0, slash);
   Target target{Fd(), place->relative.substr(slash == std::string::npos ? 0 : slash + 1),
                 place->shown};
   if (target.name == "." || target.name == ".." || path.back() == '/') {

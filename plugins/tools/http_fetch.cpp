@@ -183,8 +183,8 @@ Task<Result<service::v1::InvokeResult>> HttpFetch::invoke(tool::Call call) {
     }
     auto next = net_guard::resolve_url(*url, *location);
     if (!next.ok()) {
-      co_return tool::problem("the redirect of " + url->host + " is refused: " +
-                              next.status().message());
+      co_return tool::problem("the redirect of " + url->host +
+                              " is refused: " + next.status().message());
     }
     url = std::move(next);
   }

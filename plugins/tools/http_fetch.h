@@ -7,7 +7,6 @@
 #pragma once
 
 #include "palyra/world.hpp"
-
 #include "plugins/common/http/curl_client.h"
 #include "plugins/common/net_guard/guard.h"
 #include "plugins/common/tool/tool.h"

@@ -32,10 +32,9 @@ class ToolsPlugin : public Plugin {
     });
     if (!fetch.ok()) return fetch.status();
     fetch_ = *fetch;
-    auto tools = tool::ToolSet::create({make_time_now(clock), make_fs_read(executor, *config),
-                                        make_fs_list(executor),
-                                        make_fs_search(executor, clock, *config),
-                                        make_fs_write(executor, *config), fetch_});
+    auto tools = tool::ToolSet::create(
+        {make_time_now(clock), make_fs_read(executor, *config), make_fs_list(executor),
+         make_fs_search(executor, clock, *config), make_fs_write(executor, *config), fetch_});
     if (!tools.ok()) return tools.status();
     service_ = std::make_unique<tool::ToolService>(host(), std::move(*tools));
     return service_->publish();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tools that come with Palyra, one function each; the class behind it is in the file of its name.
+// The tools that come with Palyra, one function each; the class behind it is in the file of its
+// name.
 #pragma once
 
 #include "palyra/world.hpp"
-
 #include "plugins/common/tool/tool.h"
 #include "plugins/tools/config.h"
 

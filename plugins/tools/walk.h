@@ -4,7 +4,6 @@
 #pragma once
 
 #include "palyra/status.hpp"
-
 #include "plugins/tools/workspace.h"
 
 #include <functional>
@@ -21,7 +20,7 @@ struct Entry {
 };
 
 struct WalkLimits {
-  int depth = 1;                  // 1: only the directory itself
+  int depth = 1;                    // 1: only the directory itself
   size_t entries_of_one = 100'000;  // of one directory; the rest is left out
 };
 

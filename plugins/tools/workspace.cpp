@@ -75,8 +75,8 @@ Result<Place> locate(const std::vector<std::string>& roots, const std::string& p
   // The operator's own path: its symbolic links are meant.
   Place place{Fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), relative, relative};
   if (!place.root.valid()) {
-    return Status(Code::kFailedPrecondition, "the workspace " + root + " cannot be opened: " +
-                                                 std::strerror(errno) +
+    return Status(Code::kFailedPrecondition, "the workspace " + root +
+                                                 " cannot be opened: " + std::strerror(errno) +
                                                  "; create it or correct the agent's settings");
   }
   return place;

@@ -41,9 +41,9 @@ struct Place {
   std::string shown;     // as people and models should see it: relative to the root
 };
 
-// Chooses the root: the first for a relative path, the longest that contains it for an absolute one.
-// Problems (flag USER_FAULT): no workspace, an absolute path outside of it, a NUL byte. Opens the
-// root only.
+// Chooses the root: the first for a relative path, the longest that contains it for an absolute
+// one. Problems (flag USER_FAULT): no workspace, an absolute path outside of it, a NUL byte. Opens
+// the root only.
 Result<Place> locate(const std::vector<std::string>& roots, const std::string& path);
 
 // openat2 beneath `directory`. `flags` as of open; O_CLOEXEC, O_NOCTTY and O_NONBLOCK are added.
@@ -61,8 +61,8 @@ Result<OpenFile> open_regular(int directory, const std::string& relative, const 
 // The whole content of an open file; a problem if it has more than `limit` bytes.
 Result<std::string> read_all(int fd, size_t limit, const std::string& shown);
 
-// errno as a Status: a problem where another path would do, otherwise a failure. "cannot read a.txt:
-// there is no such file".
+// errno as a Status: a problem where another path would do, otherwise a failure. "cannot read
+// a.txt: there is no such file".
 Status file_error(int error, const std::string& action, const std::string& shown);
 
 // True if `data` looks like text: UTF-8 (cut at the end, if so) without NUL.
