@@ -257,8 +257,8 @@ TEST_F(FsTest, ListsSortedWithTypesAndLimits) {
   EXPECT_EQ(flat["entries"], json::parse(R"([{"path":"a.txt","type":"file","size":0},
       {"path":"b.txt","type":"file","size":5},{"path":"dir","type":"directory"}])"));
   std::vector<std::string> paths;
-  for (const json& entry : ok("fs.list", {{"depth", 16}})["entries"])
-    paths.push_back(entry["path"]);
+  const json deep = ok("fs.list", {{"depth", 16}});
+  for (const json& entry : deep["entries"]) paths.push_back(entry["path"]);
   EXPECT_EQ(paths, (std::vector<std::string>{"a.txt", "b.txt", "dir", "dir/loop", "dir/sub",
                                              "dir/sub/deep.txt"}));
   const json cut = ok("fs.list", {{"depth", 16}, {"max_entries", 2}});
