@@ -19,14 +19,14 @@ namespace palyra::gateway::policy {
 // everything.
 struct Rule {
   std::string name;  // for people; "tools[2] fs.write" if the operator gave none
-  tape::v1::Verdict verdict = tape::v1::VERDICT_DENY;
+  palyra::tape::v1::Verdict verdict = palyra::tape::v1::VERDICT_DENY;
   std::vector<std::string> tools;
   std::vector<std::string> agents;
   std::vector<std::string> principals;
   std::vector<std::string> channels;
   std::vector<std::string> sessions;
   // READ, WRITE or UNSPECIFIED for both.
-  service::v1::ToolAccess access = service::v1::TOOL_ACCESS_UNSPECIFIED;
+  palyra::service::v1::ToolAccess access = palyra::service::v1::TOOL_ACCESS_UNSPECIFIED;
   // All must match. `pointer` is a JSON pointer ("/path") into the arguments, `glob` has * and ?
   // over the whole value; a value that is not a string is compared as its JSON. A missing value
   // does not match. Arguments that cannot be read for sure (see arguments.h) match every deny and
@@ -40,8 +40,8 @@ struct Rule {
 
 struct PolicyRules {
   std::vector<Rule> rules;
-  tape::v1::Verdict read_default = tape::v1::VERDICT_ALLOW;
-  tape::v1::Verdict write_default = tape::v1::VERDICT_ASK;
+  palyra::tape::v1::Verdict read_default = palyra::tape::v1::VERDICT_ALLOW;
+  palyra::tape::v1::Verdict write_default = palyra::tape::v1::VERDICT_ASK;
 };
 
 // One proposed call, from the server's records.
@@ -51,13 +51,13 @@ struct PolicyRequest {
   std::string channel;
   std::string session;
   std::string tool;
-  service::v1::ToolAccess access = service::v1::TOOL_ACCESS_UNSPECIFIED;  // treated as WRITE
+  palyra::service::v1::ToolAccess access = palyra::service::v1::TOOL_ACCESS_UNSPECIFIED;  // treated as WRITE
   std::string arguments_json;
   std::vector<std::string> agent_tools;  // what the agent may use; empty = all
 };
 
 struct Judgement {
-  tape::v1::Verdict verdict = tape::v1::VERDICT_DENY;
+  palyra::tape::v1::Verdict verdict = palyra::tape::v1::VERDICT_DENY;
   std::string rule;  // "default" if no rule decided
   std::string
       rule_digest;  // SHA-256 of that rule (and for a default, of it and the tool), 32 bytes

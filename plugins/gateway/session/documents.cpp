@@ -3,20 +3,47 @@
 #include "plugins/common/digest/digest.h"
 
 #include <utility>
+#include <vector>
 
 namespace palyra::gateway {
 namespace {
 
-void add_index(journal::PutDocument& put, const char* index, std::string value) {
+void add_index(service::PutDocument& put, const char* index, std::string value) {
   auto& added = *put.add_index_values();
   added.set_index(index);
   added.set_value(std::move(value));
 }
 
-void add_declaration(journal::DeclareRequest& request, const char* name, journal::IndexKind kind) {
-  auto& index = *request.add_indexes();
-  index.set_name(name);
-  index.set_kind(kind);
+using IndexKinds = std::initializer_list<std::pair<const char*, service::IndexKind>>;
+
+service::DeclareRequest declaration(const char* collection, IndexKinds indexes) {
+  service::DeclareRequest request;
+  request.set_collection(collection);
+  for (const auto& [name, kind] : indexes) {
+    auto& index = *request.add_indexes();
+    index.set_name(name);
+    index.set_kind(kind);
+  }
+  return request;
+}
+
+std::vector<service::DeclareRequest> declarations() {
+  std::vector<service::DeclareRequest> out;
+  out.push_back(declaration(kSessions, {{"key", service::INDEX_KIND_UNIQUE},
+                                        {"owner_updated", service::INDEX_KIND_ORDERED},
+                                        {"updated", service::INDEX_KIND_ORDERED},
+                                        {"title", service::INDEX_KIND_TEXT}}));
+  out.push_back(declaration(kRuns, {{"active", service::INDEX_KIND_ORDERED},
+                                    {"owner", service::INDEX_KIND_ORDERED},
+                                    {"session", service::INDEX_KIND_ORDERED}}));
+  out.push_back(declaration(kApprovals, {{"pending", service::INDEX_KIND_ORDERED},
+                                         {"owner_pending", service::INDEX_KIND_ORDERED},
+                                         {"owner", service::INDEX_KIND_ORDERED},
+                                         {"run", service::INDEX_KIND_ORDERED}}));
+  out.back().set_audited(true);
+  out.push_back(declaration(kInputs, {}));
+  out.push_back(declaration(kPartials, {}));
+  return out;
 }
 
 // Length-prefixed, so that no two lists of words hash alike.
@@ -30,7 +57,7 @@ std::string hash_words(std::initializer_list<std::string_view> words) {
 }
 
 template <typename Event>
-void append_event(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+void append_event(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
                   const Event& event, int64_t wall_time_ns) {
   const auto* field = Event::descriptor()->FindFieldByNumber(event.event_case());
   append(commit, stream, expected_seq, field != nullptr ? field->name() : std::string(),
@@ -52,35 +79,11 @@ std::string ordered(int64_t number) {
 }
 
 Task<Status> declare_documents(Journal& store) {
-  const auto declare = [&store](const char* collection, bool audited,
-                                std::initializer_list<std::pair<const char*, journal::IndexKind>>
-                                    indexes) {
-    journal::DeclareRequest request;
-    request.set_collection(collection);
-    request.set_audited(audited);
-    for (const auto& [name, kind] : indexes) add_declaration(request, name, kind);
-    return store.declare(std::move(request));
-  };
-  Status status = co_await declare(kSessions, false,
-                                   {{"key", journal::INDEX_KIND_UNIQUE},
-                                    {"owner_updated", journal::INDEX_KIND_ORDERED},
-                                    {"updated", journal::INDEX_KIND_ORDERED},
-                                    {"title", journal::INDEX_KIND_TEXT}});
-  if (!status.ok()) co_return status;
-  status = co_await declare(kRuns, false,
-                            {{"active", journal::INDEX_KIND_ORDERED},
-                             {"owner", journal::INDEX_KIND_ORDERED},
-                             {"session", journal::INDEX_KIND_ORDERED}});
-  if (!status.ok()) co_return status;
-  status = co_await declare(kApprovals, true,
-                            {{"pending", journal::INDEX_KIND_ORDERED},
-                             {"owner_pending", journal::INDEX_KIND_ORDERED},
-                             {"owner", journal::INDEX_KIND_ORDERED},
-                             {"run", journal::INDEX_KIND_ORDERED}});
-  if (!status.ok()) co_return status;
-  status = co_await declare(kInputs, false, {});
-  if (!status.ok()) co_return status;
-  co_return co_await declare(kPartials, false, {});
+  for (auto& request : declarations()) {
+    const Status status = co_await store.declare(std::move(request));
+    if (!status.ok()) co_return status;
+  }
+  co_return Status();
 }
 
 std::string owner_key(std::string_view principal) {
@@ -101,15 +104,16 @@ bool ended(api::RunState state) {
          state == api::RUN_STATE_FAILED;
 }
 
-void put_session(journal::CommitRequest& commit, const api::Session& session) {
+void put_session(service::CommitRequest& commit, const api::Session& session) {
   auto& put = *commit.add_puts();
   put.set_collection(kSessions);
   put.set_key(session.session_id());
   put.set_value(session.SerializeAsString());
   const std::string owner = owner_key(session.principal());
   if (!session.channel().empty() || !session.conversation().empty()) {
-    add_index(put, "key", session_key(session.principal(), session.device_id(), session.channel(),
-                                      session.conversation()));
+    add_index(put, "key",
+              session_key(session.principal(), session.device_id(), session.channel(),
+                          session.conversation()));
   }
   add_index(put, "owner_updated", owner + ordered(session.updated_at_ms()));
   add_index(put, "updated", ordered(session.updated_at_ms()));
@@ -117,7 +121,7 @@ void put_session(journal::CommitRequest& commit, const api::Session& session) {
   if (!session.title().empty()) add_index(put, "title", "o" + owner + " " + session.title());
 }
 
-void put_run(journal::CommitRequest& commit, const api::Run& run) {
+void put_run(service::CommitRequest& commit, const api::Run& run) {
   auto& put = *commit.add_puts();
   put.set_collection(kRuns);
   put.set_key(run.run_id());
@@ -127,7 +131,7 @@ void put_run(journal::CommitRequest& commit, const api::Run& run) {
   add_index(put, "session", run.session_id());
 }
 
-void put_approval(journal::CommitRequest& commit, const api::Approval& approval, int64_t now_ns) {
+void put_approval(service::CommitRequest& commit, const api::Approval& approval, int64_t now_ns) {
   const std::string& id = approval.request().approval_id();
   auto& put = *commit.add_puts();
   put.set_collection(kApprovals);
@@ -150,7 +154,7 @@ void put_approval(journal::CommitRequest& commit, const api::Approval& approval,
   changed.set_decided_by(approval.decision().decided_by());
   changed.set_surface(approval.decision().surface());
   changed.set_credential_id(approval.decision().credential_id());
-  journal::Append* batch = nullptr;
+  service::Append* batch = nullptr;
   for (auto& existing : *commit.mutable_appends()) {
     if (existing.stream() == kAuditStream) batch = &existing;
   }
@@ -164,7 +168,7 @@ void put_approval(journal::CommitRequest& commit, const api::Approval& approval,
   record.set_wall_time_ns(now_ns);
 }
 
-void put_input(journal::CommitRequest& commit, std::string_view key, const std::string& session_id,
+void put_input(service::CommitRequest& commit, std::string_view key, const std::string& session_id,
                const std::string& run_id) {
   api::RouteMessageResponse value;
   value.set_session_id(session_id);
@@ -176,9 +180,9 @@ void put_input(journal::CommitRequest& commit, std::string_view key, const std::
   put.set_expected_version(0);
 }
 
-void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             std::string_view type, std::string payload, int64_t wall_time_ns) {
-  journal::Append* batch = nullptr;
+  service::Append* batch = nullptr;
   for (auto& existing : *commit.mutable_appends()) {
     if (existing.stream() == stream) batch = &existing;
   }
@@ -193,17 +197,17 @@ void append(journal::CommitRequest& commit, const std::string& stream, uint64_t 
   record.set_wall_time_ns(wall_time_ns);
 }
 
-void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             const tape::SessionEvent& event, int64_t wall_time_ns) {
   append_event(commit, stream, expected_seq, event, wall_time_ns);
 }
 
-void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             const tape::RunEvent& event, int64_t wall_time_ns) {
   append_event(commit, stream, expected_seq, event, wall_time_ns);
 }
 
-const journal::Appended* appended(const journal::CommitResponse& response,
+const service::Appended* appended(const service::CommitResponse& response,
                                   const std::string& stream) {
   for (const auto& each : response.appended()) {
     if (each.stream() == stream) return &each;
@@ -213,7 +217,7 @@ const journal::Appended* appended(const journal::CommitResponse& response,
 
 Task<Result<std::string>> load_document(Journal& store, const char* collection, std::string key,
                                         std::string what) {
-  journal::GetRequest request;
+  service::GetRequest request;
   request.set_collection(collection);
   request.set_key(std::move(key));
   auto got = co_await store.get(std::move(request));

@@ -19,7 +19,7 @@ namespace palyra::gateway {
 
 namespace api = palyra::gateway::v1;
 namespace tape = palyra::tape::v1;
-namespace journal = palyra::service::v1;
+namespace service = palyra::service::v1;
 
 inline constexpr char kSessions[] = "sessions";    // api::Session by session id
 inline constexpr char kRuns[] = "runs";            // api::Run by run id
@@ -46,23 +46,23 @@ std::string ordered(int64_t number);
 
 bool ended(api::RunState state);
 
-void put_session(journal::CommitRequest& commit, const api::Session& session);
-void put_run(journal::CommitRequest& commit, const api::Run& run);
+void put_session(service::CommitRequest& commit, const api::Session& session);
+void put_run(service::CommitRequest& commit, const api::Run& run);
 // With the record on the audit stream that says so.
-void put_approval(journal::CommitRequest& commit, const api::Approval& approval, int64_t now_ns);
+void put_approval(service::CommitRequest& commit, const api::Approval& approval, int64_t now_ns);
 // Fails the commit if the key was used.
-void put_input(journal::CommitRequest& commit, std::string_view key, const std::string& session_id,
+void put_input(service::CommitRequest& commit, std::string_view key, const std::string& session_id,
                const std::string& run_id);
 
 // Appends to the commit's batch for that stream, begun with `expected_seq` if it is the first.
-void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             std::string_view type, std::string payload, int64_t wall_time_ns);
-void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             const tape::SessionEvent& event, int64_t wall_time_ns);
-void append(journal::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
+void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             const tape::RunEvent& event, int64_t wall_time_ns);
 // What the journal says of that stream's append; null if there was none.
-const journal::Appended* appended(const journal::CommitResponse& response,
+const service::Appended* appended(const service::CommitResponse& response,
                                   const std::string& stream);
 
 // NOT_FOUND if there is none; `what` names it for people.

@@ -34,10 +34,10 @@ struct Options {
   std::vector<AgentConfig> agents;  // empty = one agent "main" on default_model
   std::string default_model;        // "instance/model"
   LimitOptions limits;
-  uint32_t queue_depth = 8;          // inputs that may wait behind the active run of a session
-  int64_t context_window = 32'768;   // tokens, of a model that does not say
-  int64_t idle_session_ms = 60'000;  // a session without runs leaves memory after this
-  int64_t lease_ttl_ms = 30'000;     // of a session's lease
+  uint32_t queue_depth = 8;         // inputs that may wait behind the active run of a session
+  int64_t context_window = 32'768;  // tokens, of a model that does not say
+  uint32_t idle_sessions = 256;     // sessions without runs that stay in memory
+  int64_t lease_ttl_ms = 30'000;    // of a session's lease
   std::string lease_owner = "gateway";
   int64_t heartbeat_ms = 15'000;
   int64_t cancel_grace_ms = 5'000;

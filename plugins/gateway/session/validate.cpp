@@ -47,8 +47,9 @@ bool valid_ulid(std::string_view text) {
 
 Status check_ulid(const char* field, std::string_view value) {
   if (valid_ulid(value)) return {};
-  return {Code::kInvalidArgument,
-          std::string(field) + " must be a ULID (26 characters such as 01J9ZC3V5N8K2M4P6R7S9T0W1X)"};
+  return {
+      Code::kInvalidArgument,
+      std::string(field) + " must be a ULID (26 characters such as 01J9ZC3V5N8K2M4P6R7S9T0W1X)"};
 }
 
 Status check_text(const char* field, std::string_view value, size_t min, size_t max) {

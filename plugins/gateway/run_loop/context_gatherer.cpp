@@ -1,0 +1,69 @@
+#include "plugins/gateway/run_loop/context_gatherer.h"
+
+#include <utility>
+
+namespace palyra::gateway {
+namespace {
+
+void refer(run::Piece& piece, const std::string& stream, uint64_t first, uint64_t last) {
+  if (!piece.segment.stream().empty()) return;
+  piece.segment.set_stream(stream);
+  piece.segment.set_first_seq(first);
+  piece.segment.set_last_seq(last);
+}
+
+}  // namespace
+
+Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<Session> session,
+                                      const run::State& state, uint64_t ordinal, uint32_t turn) {
+  const tape::AgentSnapshot& agent = state.created.agent();
+  const std::string stream = run_stream(state.run_id());
+  const int64_t window = co_await environment.context_window(agent.model());
+
+  std::vector<run::Piece> pieces;
+  if (!agent.system_prompt_digest().empty()) {
+    auto prompt = co_await environment.text_blob(agent.system_prompt_digest());
+    if (!prompt.ok()) co_return prompt.status();
+    pieces.push_back(run::system_piece(*prompt, "agent " + agent.agent_id()));
+  }
+  auto history = co_await session->history(window);
+  if (!history.ok()) co_return history.status();
+  for (auto& piece : *history) pieces.push_back(std::move(piece));
+  pieces.push_back(run::input_piece(state));
+  refer(pieces.back(), stream, 1, 1);
+  for (auto& piece : run::run_pieces(state)) {
+    refer(piece, stream, 1, state.last_seq);
+    pieces.push_back(std::move(piece));
+  }
+
+  const auto catalogue = environment.world.tools.catalogue();
+  std::vector<service::ToolDefinition> tools;
+  for (const auto& [name, tool] : catalogue->tools) {
+    const std::vector<std::string> allowed(agent.tools().begin(), agent.tools().end());
+    if (!policy::matches_any(allowed, name)) continue;
+    auto& definition = tools.emplace_back();
+    definition.set_name(name);
+    definition.set_description(tool.info.description());
+    definition.set_input_schema_json(tool.info.input_schema_json());
+  }
+
+  const run::ContextPlan plan = run::plan_context(
+      pieces, window, state.limits().max_output_tokens(), run::tool_tokens(tools));
+  const size_t slash = agent.model().find('/');
+  const std::string model =
+      slash == std::string::npos ? agent.model() : agent.model().substr(slash + 1);
+
+  Gathered out;
+  out.request = run::compile(pieces, tools, model, state.created.response_schema_json());
+  out.event.set_ordinal(ordinal);
+  out.event.set_turn(turn);
+  for (auto& piece : pieces) *out.event.add_segments() = std::move(piece.segment);
+  out.event.set_catalogue_digest(catalogue->digest);
+  out.event.set_policy_digest(environment.policy_digest());
+  out.event.set_tokens(plan.tokens);
+  out.event.set_budget_tokens(plan.budget_tokens);
+  out.event.set_request_digest(run::request_digest(out.request));
+  co_return out;
+}
+
+}  // namespace palyra::gateway

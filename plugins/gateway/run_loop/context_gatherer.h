@@ -1,0 +1,22 @@
+// What a model turn will see, gathered for one run.
+#pragma once
+
+#include "plugins/gateway/run/context_plan.h"
+#include "plugins/gateway/run_loop/environment.h"
+#include "plugins/gateway/session/session.h"
+
+#include <cstdint>
+
+namespace palyra::gateway {
+
+struct Gathered {
+  tape::ContextGathered event;
+  service::ChatRequest request;  // without max_output_tokens
+};
+
+// System prompt, earlier turns, the input, what the run did so far; cut to the model's window.
+// UNAVAILABLE may be tried again; other errors end the run.
+Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<Session> session,
+                                      const run::State& state, uint64_t ordinal, uint32_t turn);
+
+}  // namespace palyra::gateway

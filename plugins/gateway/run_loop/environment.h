@@ -1,0 +1,62 @@
+// What all runs of one gateway share.
+#pragma once
+
+#include "palyra/task.hpp"
+#include "plugins/common/json_schema/schema.h"
+#include "plugins/gateway/approval/cache.h"
+#include "plugins/gateway/policy/policy.h"
+#include "plugins/gateway/ports/ports.h"
+#include "plugins/gateway/run/decide.h"
+#include "plugins/gateway/session/options.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace palyra::gateway {
+
+// On the gateway's lane. `tasks` is last: its tasks go first.
+class Environment {
+ public:
+  Environment(World w, Options o, policy::PolicyRules r);
+
+  World world;
+  const Options options;
+  run::SchemaCheck schema_check;
+  approval::ApprovalCache approvals;
+
+  const policy::PolicyRules& rules() const { return rules_; }
+  const std::string& policy_digest() const { return policy_digest_; }
+  // Cached approvals whose rule is no longer in force end.
+  void set_rules(policy::PolicyRules rules);
+
+  // Empty if the arguments fit the tool's schema; else a sentence for the model.
+  std::string check_arguments(const Tool& tool, const std::string& arguments_json);
+  // Tokens of a model's window; the default where the provider does not say.
+  Task<int64_t> context_window(std::string model);
+  // Text of a blob that is used again and again.
+  Task<Result<std::string>> text_blob(std::string digest);
+
+  // Set once by shutdown: nothing is written any more.
+  bool stopping = false;
+
+ private:
+  struct ParsedSchema {
+    std::string text;
+    Result<json_schema::Schema> schema;
+  };
+  struct Window {
+    int64_t tokens = 0;
+    int64_t until_ns = 0;
+  };
+  policy::PolicyRules rules_;
+  std::string policy_digest_;
+  std::map<std::string, ParsedSchema> schemas_;  // by tool
+  std::map<std::string, Window> windows_;        // by model
+  std::map<std::string, std::string> texts_;     // by digest
+
+ public:
+  TaskScope tasks;
+};
+
+}  // namespace palyra::gateway

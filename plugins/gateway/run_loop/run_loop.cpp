@@ -1,0 +1,563 @@
+#include "plugins/gateway/run_loop/run_loop.h"
+
+#include "plugins/common/digest/digest.h"
+#include "plugins/gateway/run/recover.h"
+#include "plugins/gateway/run_loop/policy_step.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace palyra::gateway {
+namespace {
+
+constexpr int64_t kFirstBackoffNs = 100 * kNanosPerMilli;
+constexpr int64_t kLastBackoffNs = 5 * kNanosPerSecond;
+
+bool try_again(const Status& status) {
+  return status.code() == Code::kUnavailable || status.code() == Code::kResourceExhausted ||
+         status.code() == Code::kDeadlineExceeded;
+}
+
+// The ordinal whose effect this record ends; 0 if it ends none.
+uint64_t result_of(const tape::RunEvent& event) {
+  switch (event.event_case()) {
+    case tape::RunEvent::kContextGathered:
+      return event.context_gathered().ordinal();
+    case tape::RunEvent::kModelTurnInterrupted:
+      return event.model_turn_interrupted().ordinal();
+    case tape::RunEvent::kModelTurnFinished:
+      return event.model_turn_finished().ordinal();
+    case tape::RunEvent::kModelTurnFailed:
+      return event.model_turn_failed().ordinal();
+    case tape::RunEvent::kPolicyEvaluated:
+      return event.policy_evaluated().ordinal();
+    case tape::RunEvent::kApprovalDecided:
+      return event.approval_decided().ordinal();
+    case tape::RunEvent::kToolCallFinished:
+      return event.tool_call_finished().ordinal();
+    case tape::RunEvent::kToolCallUnknown:
+      return event.tool_call_unknown().ordinal();
+    case tape::RunEvent::kToolCallVerified:
+      return event.tool_call_verified().ordinal();
+    case tape::RunEvent::kEffectInterrupted:
+      return event.effect_interrupted().ordinal();
+    case tape::RunEvent::kTimerFired:
+      return event.timer_fired().ordinal();
+    default:
+      return 0;
+  }
+}
+
+}  // namespace
+
+RunLoop::RunLoop(Environment& environment, std::shared_ptr<Session> session,
+                 std::shared_ptr<RunHub> hub, run::State state, api::Run doc)
+    : environment_(environment),
+      session_(std::move(session)),
+      hub_(std::move(hub)),
+      state_(std::move(state)),
+      doc_(std::move(doc)),
+      shown_(doc_),
+      committed_seq_(state_.last_seq),
+      stored_state_(doc_.state()),
+      stored_reason_(doc_.wait_reason()) {}
+
+RunLoop::~RunLoop() { forget_flights(); }
+
+Task<void> RunLoop::run(Opening opening) {
+  const auto self = shared_from_this();
+  begun_ = true;
+  opening_ = std::move(opening);
+  for (auto& event : opening_.events) add(std::move(event));
+  opening_.events.clear();
+  for (const auto& [ordinal, effect] : state_.in_flight) arm_deadline(effect);
+
+  Status status;
+  while (!environment_.stopping) {
+    status = co_await settle();
+    if (environment_.stopping || !status.ok()) break;
+    if (!pending_.empty()) {
+      status = co_await commit();
+      if (!status.ok() || state_.terminal()) break;
+      for (const auto& wanted : std::exchange(to_launch_, {})) launch(wanted);
+    }
+    arm_timers();
+    if (inbox_.empty() && !grace_over_) {
+      waiting_.emplace();
+      const Slot<bool> slot = *waiting_;
+      co_await slot;
+      waiting_.reset();
+    }
+    drain();
+  }
+  if (environment_.stopping && status.ok() && !state_.terminal()) {
+    status =
+        Status(Code::kUnavailable, "the daemon is stopping; the run goes on at its next start");
+  }
+  abandon(status);
+  if (on_end) std::exchange(on_end, nullptr)(status);
+}
+
+int64_t RunLoop::stamp() { return std::max(environment_.world.clock.wall_now(), state_.last_ns); }
+
+void RunLoop::add(tape::RunEvent event) {
+  Pending pending;
+  pending.wall_ns = stamp();
+  pending.event = std::make_shared<const tape::RunEvent>(std::move(event));
+  pending_.push_back(pending);
+  run::evolve(state_, *pending.event, pending.wall_ns, committed_seq_ + pending_.size());
+}
+
+Task<Status> RunLoop::settle() {
+  for (;;) {
+    run::Decision decision = run::decide(state_, environment_.schema_check);
+    if (decision.stop_in_flight) begin_stop();
+    if (decision.idle()) co_return Status();
+    if (decision.begin) {
+      tape::RunEvent event;
+      auto& started = *event.mutable_run_started();
+      started.set_loop_version(run::kLoopVersion);
+      started.set_parent_turn(session_->doc().head_turn());
+      started.set_fence(session_->token());
+      add(std::move(event));
+    }
+    for (auto& event : decision.append) add(std::move(event));
+    std::vector<run::Wanted> local;
+    for (auto& wanted : decision.start) {
+      run::Stamp stamped;
+      stamped.wall_ms = stamp() / kNanosPerMilli;
+      if (wanted.kind == run::EffectKind::kApproval) {
+        stamped.approval_id = environment_.world.ids.ulid();
+      }
+      tape::RunEvent begun = run::started_event(state_, wanted, stamped);
+      if (begun.has_approval_requested() && state_.turn() != nullptr &&
+          wanted.call_index < state_.turn()->calls.size()) {
+        begun.mutable_approval_requested()->set_rule_digest(
+            state_.turn()->calls[wanted.call_index].asked.rule_digest());
+      }
+      add(std::move(begun));
+      const bool inline_effect =
+          wanted.kind == run::EffectKind::kContext || wanted.kind == run::EffectKind::kPolicy;
+      (inline_effect ? local : to_launch_).push_back(std::move(wanted));
+    }
+    for (auto& wanted : local) {
+      const Status status = co_await run_local(std::move(wanted));
+      if (environment_.stopping) co_return Status();
+      if (!status.ok() && opening_.admission && try_again(status)) co_return status;
+      if (!status.ok()) {
+        tape::RunEvent event;
+        auto& failure = *event.mutable_run_failed()->mutable_failure();
+        failure.set_code(static_cast<int32_t>(status.code()));
+        failure.set_message(status.message());
+        *event.mutable_run_failed()->mutable_usage() = state_.usage;
+        add(std::move(event));
+        co_return Status();
+      }
+    }
+  }
+}
+
+Task<Status> RunLoop::run_local(run::Wanted wanted) {
+  tape::RunEvent event;
+  if (wanted.kind == run::EffectKind::kPolicy) {
+    *event.mutable_policy_evaluated() = evaluate_policy(
+        environment_, state_, wanted, session_->doc().channel(), stamp() / kNanosPerMilli);
+    add(std::move(event));
+    co_return Status();
+  }
+  int64_t backoff = kFirstBackoffNs;
+  for (;;) {
+    auto gathered =
+        co_await gather_context(environment_, session_, state_, wanted.ordinal, wanted.turn);
+    if (environment_.stopping) co_return Status();
+    if (gathered.ok()) {
+      request_ = std::move(gathered->request);
+      *event.mutable_context_gathered() = std::move(gathered->event);
+      add(std::move(event));
+      co_return Status();
+    }
+    if (!try_again(gathered.status()) || opening_.admission) co_return gathered.status();
+    co_await sleep_until(environment_.world.executor,
+                         environment_.world.clock.mono_now() + backoff);
+    backoff = std::min(backoff * 2, kLastBackoffNs);
+  }
+}
+
+void RunLoop::fill_doc() {
+  doc_.set_run_id(state_.run_id());
+  doc_.set_session_id(state_.created.session_id());
+  doc_.set_agent_id(state_.created.agent().agent_id());
+  doc_.set_model(state_.created.agent().model());
+  doc_.set_principal(state_.created.principal());
+  if (doc_.created_at_ms() == 0) doc_.set_created_at_ms(state_.last_ns / kNanosPerMilli);
+  doc_.set_input_preview(std::string(utf8_prefix(state_.created.input_text(), 200)));
+  doc_.set_state(run::run_state(state_));
+  doc_.set_wait_reason(run::wait_reason(state_));
+  doc_.set_seq(state_.last_seq);
+  *doc_.mutable_usage() = state_.usage;
+  if (state_.terminal()) {
+    doc_.set_finished_at_ms(state_.last_ns / kNanosPerMilli);
+    // A document holds at most 1 MiB; the whole answer is on the tape.
+    doc_.set_text(std::string(utf8_prefix(state_.final_text, 512 * 1024)));
+    if (state_.phase == run::Phase::kFailed) *doc_.mutable_failure() = state_.failure;
+  }
+}
+
+void RunLoop::note_for_commit(const tape::RunEvent& event, service::CommitRequest& request) {
+  if (event.has_approval_requested()) {
+    api::Approval approval;
+    *approval.mutable_request() = event.approval_requested();
+    approval.set_run_id(state_.run_id());
+    approval.set_session_id(session_->id());
+    approval.set_principal(state_.created.principal());
+    approval.set_requested_at_ms(stamp() / kNanosPerMilli);
+    put_approval(request, approval, stamp());
+    approvals_[approval.request().approval_id()] = std::move(approval);
+  } else if (event.has_approval_decided()) {
+    const auto found = approvals_.find(event.approval_decided().approval_id());
+    if (found == approvals_.end()) return;
+    *found->second.mutable_decision() = event.approval_decided();
+    put_approval(request, found->second, stamp());
+  } else if (event.has_model_turn_finished() || event.has_model_turn_failed() ||
+             event.has_model_turn_interrupted()) {
+    if (!partial_stored_) return;
+    auto& removed = *request.add_deletes();
+    removed.set_collection(kPartials);
+    removed.set_key(state_.run_id());
+    partial_stored_ = false;
+  }
+}
+
+// Questions that the end of the run leaves open.
+void RunLoop::close_approvals(service::CommitRequest& request) {
+  for (auto& [id, approval] : approvals_) {
+    if (approval.has_decision()) continue;
+    auto& decision = *approval.mutable_decision();
+    decision.set_approval_id(id);
+    decision.set_verdict(tape::APPROVAL_VERDICT_EXPIRED);
+    decision.set_reason("the run ended first");
+    put_approval(request, approval, stamp());
+  }
+}
+
+void RunLoop::add_turn_record(service::CommitRequest& request, api::Session& session) {
+  const int64_t now = stamp();
+  session.set_updated_at_ms(now / kNanosPerMilli);
+  session.set_active_run("");
+  const bool said = state_.phase == run::Phase::kCompleted ||
+                    std::any_of(state_.turns.begin(), state_.turns.end(),
+                                [](const run::Turn& turn) { return turn.finished_seq != 0; });
+  if (said) {
+    const std::string turn_id = environment_.world.ids.ulid();
+    run::Piece piece = run::history_piece(state_, "turn " + turn_id);
+    piece.segment.set_stream(run_stream(state_.run_id()));
+    piece.segment.set_first_seq(1);
+    piece.segment.set_last_seq(state_.last_seq);
+    tape::SessionEvent event;
+    auto& added = *event.mutable_turn_added();
+    added.set_turn_id(turn_id);
+    added.set_parent(session.head_turn());
+    added.set_run_id(state_.run_id());
+    added.set_first_seq(1);
+    added.set_last_seq(state_.last_seq);
+    added.set_tokens(piece.segment.tokens());
+    append(request, session_stream(session_->id()), session_->seq(), event, now);
+    session.set_head_turn(turn_id);
+    session.set_turns(session.turns() + 1);
+    finished_turn_ = std::move(piece);
+  }
+  put_session(request, session);
+}
+
+Task<Status> RunLoop::commit() {
+  service::CommitRequest request = std::move(opening_.commit);
+  opening_.commit.Clear();
+  std::optional<api::Session> session_doc = std::move(opening_.session_doc);
+  opening_.session_doc.reset();
+
+  if (state_.terminal() && state_.started.loop_version() != 0) {
+    if (!opening_.guard) opening_.guard = co_await session_->lock();
+    // The opening may have the document already; only the last state of it is wanted.
+    api::Session session = session_doc ? *session_doc : session_->doc();
+    if (session_doc) {
+      auto& puts = *request.mutable_puts();
+      for (int i = puts.size(); i-- > 0;) {
+        if (puts.Get(i).collection() == kSessions) puts.DeleteSubrange(i, 1);
+      }
+    }
+    add_turn_record(request, session);
+    session_doc = std::move(session);
+  }
+  const std::string stream = run_stream(state_.run_id());
+  for (const auto& pending : pending_) {
+    append(request, stream, committed_seq_, *pending.event, pending.wall_ns);
+    note_for_commit(*pending.event, request);
+  }
+  if (state_.terminal()) close_approvals(request);
+  fill_doc();
+  if (doc_.state() != stored_state_ || doc_.wait_reason() != stored_reason_) {
+    put_run(request, doc_);
+  }
+
+  int64_t backoff = kFirstBackoffNs;
+  for (;;) {
+    auto response = co_await session_->commit(request);
+    if (environment_.stopping && !response.ok()) co_return response.status();
+    if (response.ok()) {
+      after_commit(*response, session_doc);
+      co_return Status();
+    }
+    if (opening_.admission || !try_again(response.status())) {
+      if (!opening_.admission) session_->give_up();
+      co_return response.status();
+    }
+    co_await sleep_until(environment_.world.executor,
+                         environment_.world.clock.mono_now() + backoff);
+    if (environment_.stopping) co_return response.status();
+    backoff = std::min(backoff * 2, kLastBackoffNs);
+  }
+}
+
+void RunLoop::after_commit(const service::CommitResponse& response,
+                           const std::optional<api::Session>& session_doc) {
+  if (session_doc) session_->committed(response, *session_doc);
+  if (finished_turn_) {
+    session_->add_turn(std::move(*finished_turn_));
+    finished_turn_.reset();
+  }
+  stored_state_ = doc_.state();
+  stored_reason_ = doc_.wait_reason();
+  shown_ = doc_;
+
+  std::vector<TapeRecord> records;
+  records.reserve(pending_.size());
+  for (auto& pending : std::exchange(pending_, {})) {
+    TapeRecord record;
+    record.seq = ++committed_seq_;
+    record.wall_time_ns = pending.wall_ns;
+    record.type = std::string(event_type(*pending.event));
+    record.event = std::move(pending.event);
+    if (record.event->has_approval_decided()) {
+      const auto& decided = record.event->approval_decided();
+      const auto found = approvals_.find(decided.approval_id());
+      if (found != approvals_.end()) {
+        if (decided.verdict() == tape::APPROVAL_VERDICT_ALLOW &&
+            decided.scope() != tape::APPROVAL_SCOPE_ONCE &&
+            decided.scope() != tape::APPROVAL_SCOPE_UNSPECIFIED) {
+          approval::CachedApproval cached;
+          cached.approval_id = decided.approval_id();
+          cached.session_id = session_->id();
+          cached.principal = state_.created.principal();
+          cached.tool = found->second.request().tool();
+          cached.rule = found->second.request().rule();
+          cached.rule_digest = found->second.request().rule_digest();
+          cached.until_ms =
+              decided.scope() == tape::APPROVAL_SCOPE_TIMEBOXED ? decided.until_ms() : 0;
+          environment_.approvals.add(std::move(cached));
+        }
+      }
+      const auto waiters = deciders_.find(decided.approval_id());
+      if (waiters != deciders_.end()) {
+        for (auto& slot : std::exchange(waiters->second, {})) {
+          environment_.world.executor.post([slot] { slot.set(Status()); });
+        }
+      }
+    }
+    records.push_back(std::move(record));
+  }
+  hub_->publish(std::move(records));
+  hub_->set_state(doc_.state(), doc_.wait_reason());
+
+  opening_.admission = false;
+  opening_.guard.release();
+  if (auto slot = std::exchange(opening_.committed, std::nullopt)) {
+    environment_.world.executor.post([slot = *slot, response = Result<service::CommitResponse>(
+                                                        response)] { slot.set(response); });
+  }
+}
+
+bool RunLoop::accepts(const tape::RunEvent& event) const {
+  const uint64_t ordinal = result_of(event);
+  return ordinal == 0 || state_.in_flight.count(ordinal) != 0;
+}
+
+void RunLoop::drain() {
+  for (auto& event : std::exchange(inbox_, {})) {
+    if (state_.terminal()) return;
+    if (!accepts(event)) {
+      // Cut off before; an approval whose question is gone has nothing to wait for.
+      if (event.has_approval_decided()) {
+        const std::string& id = event.approval_decided().approval_id();
+        for (auto& slot : std::exchange(deciders_[id], {})) {
+          slot.set(
+              Status(Code::kFailedPrecondition, "the approval " + id + " is no longer asked for"));
+        }
+      }
+      continue;
+    }
+    if (const uint64_t ordinal = result_of(event)) {
+      const auto flight = flights_.find(ordinal);
+      if (flight != flights_.end()) {
+        if (flight->second.timer != 0) environment_.world.executor.cancel(flight->second.timer);
+        flights_.erase(flight);
+      }
+    }
+    if (event.has_cancel_requested() && state_.cancel) continue;
+    add(std::move(event));
+  }
+  if (std::exchange(grace_over_, false)) {
+    for (auto& event :
+         run::interrupt_events(state_, std::string(utf8_prefix(text_, 256 * 1024)),
+                               "it did not stop within the grace period of a cancelled run")) {
+      add(std::move(event));
+    }
+  }
+}
+
+void RunLoop::wake() {
+  if (!waiting_ || waiting_->ready()) return;
+  // From the executor, so that what arrives together is appended together.
+  environment_.world.executor.post([slot = *waiting_] { slot.set(true); });
+}
+
+void RunLoop::post(tape::RunEvent event) {
+  if (ended_) return;
+  inbox_.push_back(std::move(event));
+  wake();
+}
+
+void RunLoop::cancel(const std::string& principal, const std::string& reason) {
+  if (ended_ || state_.terminal() || state_.cancel) return;
+  tape::RunEvent event;
+  event.mutable_cancel_requested()->set_principal(principal);
+  event.mutable_cancel_requested()->set_reason(reason);
+  post(std::move(event));
+}
+
+Task<Result<api::Approval>> RunLoop::decide(tape::ApprovalDecided decision) {
+  const auto self = shared_from_this();
+  const std::string id = decision.approval_id();
+  const auto found = approvals_.find(id);
+  if (ended_ || found == approvals_.end()) {
+    co_return Status(Code::kFailedPrecondition, "the approval " + id + " is no longer asked for");
+  }
+  if (found->second.has_decision()) {
+    co_return Status(Code::kFailedPrecondition, "the approval " + id + " was decided by " +
+                                                    (found->second.decision().decided_by().empty()
+                                                         ? std::string("its time running out")
+                                                         : found->second.decision().decided_by()));
+  }
+  uint64_t ordinal = 0;
+  for (const auto& [number, effect] : state_.in_flight) {
+    if (effect.kind == run::EffectKind::kApproval && effect.approval_id == id) ordinal = number;
+  }
+  if (ordinal == 0) {
+    co_return Status(Code::kFailedPrecondition, "the approval " + id + " is no longer asked for");
+  }
+  decision.set_ordinal(ordinal);
+  decision.set_turn(found->second.request().turn());
+  decision.set_call_index(found->second.request().call_index());
+  *found->second.mutable_decision() = decision;
+  Slot<Status> durable;
+  deciders_[id].push_back(durable);
+  tape::RunEvent event;
+  *event.mutable_approval_decided() = std::move(decision);
+  post(std::move(event));
+  const Status status = co_await durable;
+  if (!status.ok()) co_return status;
+  co_return approvals_[id];
+}
+
+void RunLoop::know_approval(api::Approval approval) {
+  std::string id = approval.request().approval_id();
+  approvals_[std::move(id)] = std::move(approval);
+}
+
+void RunLoop::arm_timers() {
+  Executor& executor = environment_.world.executor;
+  const int64_t ends = run::running_time_ends_ns(state_);
+  if (ends != limit_ns_) {
+    limit_ns_ = ends;
+    if (limit_timer_ != 0) executor.cancel(std::exchange(limit_timer_, 0));
+    if (ends != INT64_MAX) {
+      const int64_t left = std::max<int64_t>(0, ends - environment_.world.clock.wall_now());
+      limit_timer_ =
+          executor.post_at(environment_.world.clock.mono_now() + left, [weak = weak_from_this()] {
+            const auto self = weak.lock();
+            if (!self || self->ended_) return;
+            self->limit_timer_ = 0;
+            tape::RunEvent event;
+            event.mutable_limit_reached()->set_kind(tape::LIMIT_KIND_RUNNING_TIME);
+            self->post(std::move(event));
+          });
+    }
+  }
+  arm_heartbeat();
+}
+
+void RunLoop::arm_heartbeat() {
+  if (heartbeat_timer_ != 0 || flights_.empty()) return;
+  heartbeat_timer_ = environment_.world.executor.post_at(
+      environment_.world.clock.mono_now() + environment_.options.heartbeat_ms * kNanosPerMilli,
+      [weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self || self->ended_) return;
+        self->heartbeat_timer_ = 0;
+        if (self->flights_.empty()) return;
+        api::RunStreamEvent event;
+        event.mutable_heartbeat();
+        self->hub_->show(std::move(event));
+        self->arm_heartbeat();
+      });
+}
+
+void RunLoop::begin_stop() {
+  if (std::exchange(stopping_, true)) return;
+  // Cancelled from the executor: what it ends must not run inside the decision.
+  environment_.world.executor.post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || self->ended_) return;
+    std::vector<CancelToken> tokens;
+    for (const auto& [ordinal, flight] : self->flights_) tokens.push_back(flight.cancel);
+    for (const auto& token : tokens) token.cancel();
+  });
+  grace_timer_ = environment_.world.executor.post_at(
+      environment_.world.clock.mono_now() + environment_.options.cancel_grace_ms * kNanosPerMilli,
+      [weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (!self || self->ended_) return;
+        self->grace_timer_ = 0;
+        self->grace_over_ = true;
+        self->wake();
+      });
+}
+
+void RunLoop::forget_flights() {
+  Executor& executor = environment_.world.executor;
+  for (auto& [ordinal, flight] : flights_) {
+    if (flight.timer != 0) executor.cancel(flight.timer);
+  }
+  for (TimerId* timer : {&grace_timer_, &limit_timer_, &heartbeat_timer_}) {
+    if (*timer != 0) executor.cancel(std::exchange(*timer, 0));
+  }
+}
+
+void RunLoop::abandon(const Status& why) {
+  if (std::exchange(ended_, true)) return;
+  forget_flights();
+  for (auto& [ordinal, flight] : std::exchange(flights_, {})) flight.cancel.cancel();
+  const Status told = why.ok() ? Status(Code::kFailedPrecondition, "the run has ended") : why;
+  for (auto& [id, slots] : std::exchange(deciders_, {})) {
+    for (auto& slot : slots) {
+      environment_.world.executor.post([slot, told] { slot.set(told); });
+    }
+  }
+  if (auto slot = std::exchange(opening_.committed, std::nullopt)) {
+    environment_.world.executor.post(
+        [slot = *slot, told] { slot.set(Result<service::CommitResponse>(told)); });
+  }
+  opening_.guard.release();
+  hub_->end();
+}
+
+}  // namespace palyra::gateway

@@ -1,0 +1,153 @@
+// RunLoop: the coroutine of one run.
+#pragma once
+
+#include "plugins/gateway/delivery/hub.h"
+#include "plugins/gateway/run/evolve.h"
+#include "plugins/gateway/run_loop/context_gatherer.h"
+#include "plugins/gateway/run_loop/environment.h"
+#include "plugins/gateway/session/session.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace palyra::gateway {
+
+// Folds, decides, appends, launches; see the heart of the architecture. Always: an effect is
+// launched, and a watcher told, only after the records that say so are durable; a commit that fails
+// for its sequence or fence ends the loop without another write; one that fails for want of a
+// journal or disk is tried again for as long as it takes. Effects that nobody outside can observe
+// (context, policy) run inline, so that their start and result share a commit.
+// On the gateway's lane, held by shared_ptr; run() is spawned once.
+class RunLoop : public std::enable_shared_from_this<RunLoop> {
+ public:
+  // `state` is the fold of what is durable; `doc` the run's document, with a state of UNSPECIFIED
+  // if it is not stored yet.
+  RunLoop(Environment& environment, std::shared_ptr<Session> session, std::shared_ptr<RunHub> hub,
+          run::State state, api::Run doc);
+  ~RunLoop();
+
+  // What goes into the first commit beside the run's own records.
+  struct Opening {
+    service::CommitRequest commit;
+    std::optional<api::Session> session_doc;  // as it is after that commit
+    Mutex::Guard guard;                       // of the session, until that commit is durable
+    std::vector<tape::RunEvent> events;
+    // Gives up if the first commit fails, whatever the reason.
+    bool admission = false;
+    std::optional<Slot<Result<service::CommitResponse>>> committed;
+  };
+  // Ends with the run, or when the session is lost or the gateway stops.
+  Task<void> run(Opening opening);
+
+  // A result or a wish from outside; appended when the loop gets to it.
+  void post(tape::RunEvent event);
+  // Does nothing for a run that is being cancelled or has ended.
+  void cancel(const std::string& principal, const std::string& reason);
+  // Durable when it answers. FAILED_PRECONDITION if it is decided or no longer asked.
+  Task<Result<api::Approval>> decide(tape::ApprovalDecided decision);
+  // Known pending approvals of a recovered run.
+  void know_approval(api::Approval approval);
+  // Text that was shown of the attempt that was cut off, with its stored document.
+  void know_partial() { partial_stored_ = true; }
+  // The stored document is gone with the next commit, waiters are told, timers end; nothing is
+  // written.
+  void abandon(const Status& why);
+
+  const run::State& state() const { return state_; }
+  // As of the last commit.
+  const api::Run& doc() const { return shown_; }
+  const std::shared_ptr<RunHub>& hub() const { return hub_; }
+  const std::shared_ptr<Session>& session() const { return session_; }
+  bool begun() const { return begun_; }
+
+  // Called once, after the terminal record is durable or the loop gave up (not OK).
+  std::function<void(const Status&)> on_end;
+
+ private:
+  struct Pending {
+    std::shared_ptr<const tape::RunEvent> event;
+    int64_t wall_ns = 0;
+  };
+  struct Flight {
+    CancelToken cancel;
+    TimerId timer = 0;
+  };
+
+  int64_t stamp();
+  void add(tape::RunEvent event);
+  Task<Status> settle();
+  Task<Status> run_local(run::Wanted wanted);
+  Task<Status> commit();
+  void fill_doc();
+  void note_for_commit(const tape::RunEvent& event, service::CommitRequest& request);
+  void close_approvals(service::CommitRequest& request);
+  void add_turn_record(service::CommitRequest& request, api::Session& session);
+  void after_commit(const service::CommitResponse& response,
+                    const std::optional<api::Session>& session_doc);
+  bool accepts(const tape::RunEvent& event) const;
+  void drain();
+  void wake();
+  void arm_timers();
+  void begin_stop();
+  void arm_heartbeat();
+  void forget_flights();
+
+  // effects.cpp
+  void launch(const run::Wanted& wanted);
+  void arm_deadline(const run::Effect& effect);
+  Task<void> run_model(run::Wanted wanted);
+  Task<void> run_tool(run::Wanted wanted);
+  Task<tape::RunEvent> call_tool(run::Wanted wanted, common::v1::ToolCall call, CancelToken cancel);
+  Task<void> store_partial();
+  void maybe_store_partial();
+  void interrupt(uint64_t ordinal, const std::string& reason);
+  api::RunStreamEvent progress_event(const run::Wanted& wanted, const std::string& text) const;
+
+  Environment& environment_;
+  const std::shared_ptr<Session> session_;
+  const std::shared_ptr<RunHub> hub_;
+  run::State state_;
+  api::Run doc_;
+  api::Run shown_;
+  uint64_t committed_seq_;
+  Opening opening_;
+  bool begun_ = false;
+  bool ended_ = false;
+
+  std::vector<Pending> pending_;
+  std::vector<run::Wanted> to_launch_;
+  std::vector<tape::RunEvent> inbox_;
+  std::optional<Slot<bool>> waiting_;
+  std::map<uint64_t, Flight> flights_;  // by ordinal
+  api::RunState stored_state_ = api::RUN_STATE_UNSPECIFIED;
+  api::WaitReason stored_reason_ = api::WAIT_REASON_UNSPECIFIED;
+
+  // Approvals asked and not durably decided, by id; `decision` set = on its way.
+  std::map<std::string, api::Approval> approvals_;
+  std::map<std::string, std::vector<Slot<Status>>> deciders_;
+
+  std::optional<service::ChatRequest> request_;  // of the turn whose context is in force
+  std::optional<run::Piece> finished_turn_;
+
+  // The turn in flight.
+  std::string text_;
+  std::string reasoning_;
+  size_t partial_size_ = 0;  // bytes stored
+  int64_t partial_ns_ = 0;   // when
+  bool partial_stored_ = false;
+  bool partial_writing_ = false;
+  std::optional<Slot<bool>> partial_idle_;
+
+  bool stopping_ = false;
+  bool grace_over_ = false;
+  TimerId grace_timer_ = 0;
+  TimerId limit_timer_ = 0;
+  int64_t limit_ns_ = INT64_MAX;
+  TimerId heartbeat_timer_ = 0;
+};
+
+}  // namespace palyra::gateway

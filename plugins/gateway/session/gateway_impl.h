@@ -1,0 +1,144 @@
+// The gateway behind its face: admission of inputs, the live runs, and what clients may look at.
+#pragma once
+
+#include "plugins/gateway/agent/agents.h"
+#include "plugins/gateway/delivery/cursor.h"
+#include "plugins/gateway/gateway.h"
+#include "plugins/gateway/run_loop/run_loop.h"
+#include "plugins/gateway/session/documents.h"
+#include "plugins/gateway/session/session.h"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace palyra::gateway {
+
+// Always: a run that has not ended is in `runs_` with its hub; the first run of a session that is
+// not ended is driven by its loop, those behind it wait in the session's queue. A principal sees
+// its own sessions and runs, the scope admin all.
+class GatewayImpl : public Gateway {
+ public:
+  GatewayImpl(World world, Options options, policy::PolicyRules rules);
+  ~GatewayImpl() override;
+
+  // After a reload of the configuration.
+  void set_policy(policy::PolicyRules rules) { environment_.set_rules(std::move(rules)); }
+
+  Task<Result<AcceptedInput>> start_run(Caller caller, api::RunStart request) override;
+  Task<Result<api::RouteMessageResponse>> route_message(Caller caller,
+                                                        api::RouteMessageRequest request) override;
+  Task<Result<AcceptedInput>> follow_up(Caller caller, std::string session_id,
+                                        api::FollowUp request) override;
+  Task<Result<std::unique_ptr<Subscription>>> attach(Caller caller,
+                                                     api::RunAttach request) override;
+  Task<Result<api::WaitRunResponse>> wait_run(Caller caller, api::WaitRunRequest request) override;
+  Task<Result<api::CancelRunResponse>> cancel_run(Caller caller,
+                                                  api::CancelRunRequest request) override;
+  Task<Result<api::Run>> get_run(Caller caller, api::GetRunRequest request) override;
+  Task<Result<api::ListRunsResponse>> list_runs(Caller caller,
+                                                api::ListRunsRequest request) override;
+  Task<Result<api::ReadTapeResponse>> read_tape(Caller caller,
+                                                api::ReadTapeRequest request) override;
+  Task<Result<api::VerifyTapeResponse>> verify_tape(Caller caller,
+                                                    api::VerifyTapeRequest request) override;
+  Task<Result<api::Session>> resolve_session(Caller caller,
+                                             api::ResolveSessionRequest request) override;
+  Task<Result<api::Session>> get_session(Caller caller, api::GetSessionRequest request) override;
+  Task<Result<api::ListSessionsResponse>> list_sessions(Caller caller,
+                                                        api::ListSessionsRequest request) override;
+  Task<Result<api::Session>> rename_session(Caller caller,
+                                            api::RenameSessionRequest request) override;
+  Task<Result<api::Session>> archive_session(Caller caller,
+                                             api::ArchiveSessionRequest request) override;
+  Task<Result<api::Session>> reset_session(Caller caller,
+                                           api::ResetSessionRequest request) override;
+  Task<Result<api::ListAgentsResponse>> list_agents(Caller caller,
+                                                    api::ListAgentsRequest request) override;
+  Task<Result<api::Agent>> get_agent(Caller caller, api::GetAgentRequest request) override;
+  Task<Result<api::ListApprovalsResponse>> list_approvals(
+      Caller caller, api::ListApprovalsRequest request) override;
+  Task<Result<api::Approval>> decide_approval(Caller caller,
+                                              api::ApprovalDecision request) override;
+
+  Load load() const override;
+  Task<Status> recover() override;
+  void begin_drain() override { draining_ = true; }
+  Task<void> shutdown() override;
+
+  // Sessions in memory; O(active).
+  size_t sessions_in_memory() const { return sessions_.size(); }
+
+ private:
+  // An input on its way in, checked.
+  struct Input {
+    Caller caller;
+    std::string session_id;  // empty = by channel and conversation if `keyed`, else a new one
+    bool keyed = false;
+    std::string channel;
+    std::string conversation;
+    std::string agent_id;
+    std::string text;
+    std::string idempotency_key;
+    tape::RunLimits limits;
+    std::string response_schema_json;
+    tape::AskMode ask_mode = tape::ASK_MODE_UNSPECIFIED;
+    std::string model;
+    std::string origin;
+  };
+
+  // gateway_impl.cpp: sessions and runs in memory
+  Task<Result<std::shared_ptr<Session>>> open_session(Caller caller, std::string session_id);
+  api::Session new_session(const Caller& caller, const std::string& channel,
+                           const std::string& conversation, const std::string& agent_id,
+                           const std::string& title);
+  Task<Result<std::shared_ptr<Session>>> find_session(Caller caller, std::string channel,
+                                                      std::string conversation);
+  std::shared_ptr<RunLoop> add_run(std::shared_ptr<Session> session, run::State state,
+                                   api::Run doc);
+  void run_ended(const std::shared_ptr<RunLoop>& loop, const Status& status);
+  Task<void> take_next(std::shared_ptr<Session> session);
+  void rest(const std::shared_ptr<Session>& session);
+  bool owns(const Caller& caller, const std::string& principal) const {
+    return caller.principal == principal || caller.may("admin");
+  }
+  int64_t now_ms() const { return environment_.world.clock.wall_now() / kNanosPerMilli; }
+  Task<Result<api::Run>> visible_run(Caller caller, std::string run_id);
+
+  // admit.cpp
+  Status check(const Input& input) const;
+  tape::RunLimits limits_for(const tape::RunLimits& asked) const;
+  Task<Result<AcceptedInput>> accept(Input input);
+  Task<Result<AcceptedInput>> first_answer(std::string key);
+  Task<Result<AcceptedInput>> accept_into(Input input, std::shared_ptr<Session> session,
+                                          std::string key);
+
+  // runs.cpp
+  Task<Result<std::string>> visible_stream(Caller caller, std::string run_id,
+                                           std::string session_id);
+
+  // sessions.cpp
+  Task<Result<api::Session>> change_session(
+      Caller caller, std::string session_id,
+      std::function<Status(api::Session&, tape::SessionEvent&)> change);
+
+  // recovery.cpp
+  struct Recovery;
+  Task<void> recover_sessions(std::shared_ptr<Recovery> recovery);
+  Task<Status> recover_session(std::string session_id, std::vector<api::Run> runs);
+  Task<Status> recover_run(std::shared_ptr<Session> session, api::Run doc);
+
+  Agents agents_;
+  std::unordered_map<std::string, std::shared_ptr<Session>> sessions_;
+  std::deque<std::string> resting_;  // sessions without runs, oldest first; may name others
+  std::unordered_map<std::string, std::shared_ptr<RunLoop>> runs_;
+  bool draining_ = false;
+  bool declared_ = false;
+  Environment environment_;  // last: its tasks end before what they use
+};
+
+}  // namespace palyra::gateway

@@ -1,0 +1,156 @@
+// The start: every run that has not ended is folded and goes on.
+#include "plugins/gateway/run/recover.h"
+#include "plugins/gateway/session/gateway_impl.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace palyra::gateway {
+namespace {
+
+// Sessions that are read at once: enough to keep the journal's readers busy.
+constexpr size_t kAtOnce = 64;
+
+}  // namespace
+
+struct GatewayImpl::Recovery {
+  std::map<std::string, std::vector<api::Run>> sessions;  // those not begun
+  size_t workers = 0;
+  Status status;  // the first failure
+  Slot<bool> done;
+};
+
+Task<Status> GatewayImpl::recover() {
+  if (!declared_) {
+    const Status status = co_await declare_documents(environment_.world.journal);
+    if (!status.ok()) co_return status;
+    declared_ = true;
+  }
+  const auto recovery = std::make_shared<Recovery>();
+  std::string cursor;
+  do {
+    service::QueryRequest query;
+    query.set_collection(kRuns);
+    query.set_index("active");
+    query.set_limit(1000);
+    query.set_cursor(cursor);
+    auto page = co_await environment_.world.journal.query(std::move(query));
+    if (!page.ok()) co_return page.status();
+    for (const auto& document : page->documents()) {
+      api::Run run;
+      if (run.ParseFromString(document.value()) && runs_.count(run.run_id()) == 0) {
+        recovery->sessions[run.session_id()].push_back(std::move(run));
+      }
+    }
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
+  if (recovery->sessions.empty()) co_return Status();
+  recovery->workers = std::min(kAtOnce, recovery->sessions.size());
+  for (size_t i = recovery->workers; i > 0; --i) {
+    environment_.tasks.spawn(recover_sessions(recovery));
+  }
+  const Slot<bool> done = recovery->done;
+  co_await done;
+  co_return recovery->status;
+}
+
+Task<void> GatewayImpl::recover_sessions(std::shared_ptr<Recovery> recovery) {
+  while (!recovery->sessions.empty() && !environment_.stopping) {
+    auto next = recovery->sessions.extract(recovery->sessions.begin());
+    const Status status = co_await recover_session(next.key(), std::move(next.mapped()));
+    if (!status.ok() && recovery->status.ok()) recovery->status = status;
+  }
+  if (--recovery->workers == 0) {
+    environment_.world.executor.post([done = recovery->done] { done.set(true); });
+  }
+}
+
+Task<Status> GatewayImpl::recover_session(std::string session_id, std::vector<api::Run> runs) {
+  // Sorted by age; a run that had begun comes before those that waited for it.
+  std::sort(runs.begin(), runs.end(), [](const api::Run& a, const api::Run& b) {
+    const bool a_waits = a.state() == api::RUN_STATE_QUEUED;
+    const bool b_waits = b.state() == api::RUN_STATE_QUEUED;
+    return a_waits != b_waits ? b_waits : a.run_id() < b.run_id();
+  });
+  std::shared_ptr<Session> session;
+  const auto known = sessions_.find(session_id);
+  if (known != sessions_.end()) {
+    session = known->second;
+  } else {
+    auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
+    if (!loaded.ok()) co_return loaded.status();
+    session = sessions_.emplace(session_id, *loaded).first->second;
+  }
+  for (auto& run : runs) {
+    const Status status = co_await recover_run(session, std::move(run));
+    if (!status.ok()) co_return status;
+  }
+  if (session->active_run.empty() && !session->queue.empty()) {
+    environment_.tasks.spawn(take_next(session));
+  }
+  co_return Status();
+}
+
+Task<Status> GatewayImpl::recover_run(std::shared_ptr<Session> session, api::Run doc) {
+  const std::string run_id = doc.run_id();
+  run::State state;
+  uint64_t next = 1;
+  for (;;) {
+    service::ReadRequest request;
+    request.set_stream(run_stream(run_id));
+    request.set_from_seq(next);
+    auto page = co_await environment_.world.journal.read(std::move(request));
+    if (!page.ok()) co_return page.status();
+    for (const auto& record : page->records()) {
+      tape::RunEvent event;
+      // What cannot be read folds as an unknown event: the run waits for the operator.
+      if (record.erased() || !event.ParseFromString(record.payload())) event.Clear();
+      run::evolve(state, event, record.wall_time_ns(), record.seq());
+      next = record.seq() + 1;
+    }
+    if (page->records().empty() || next > page->head_seq()) break;
+  }
+  if (!state.exists() || state.terminal()) co_return Status();
+
+  std::string shown;
+  bool partial_stored = false;
+  service::GetRequest get;
+  get.set_collection(kPartials);
+  get.set_key(run_id);
+  auto partial = co_await environment_.world.journal.get(std::move(get));
+  if (!partial.ok()) co_return partial.status();
+  if (partial->has_document()) {
+    partial_stored = true;
+    tape::ModelTurnInterrupted stored;
+    const run::Effect* effect = run::model_in_flight(state);
+    if (stored.ParseFromString(partial->document().value()) && effect != nullptr &&
+        stored.ordinal() == effect->ordinal && stored.attempt() == effect->attempt) {
+      shown = stored.partial_text();
+    }
+  }
+
+  const bool queued = state.phase == run::Phase::kQueued;
+  RunLoop::Opening opening;
+  opening.events = run::recover_events(state, session->token(), shown);
+  std::vector<std::string> questions;
+  for (const auto& [ordinal, effect] : state.in_flight) {
+    if (effect.kind == run::EffectKind::kApproval) questions.push_back(effect.approval_id);
+  }
+  const auto loop = add_run(session, std::move(state), std::move(doc));
+  if (partial_stored) loop->know_partial();
+  if (queued) {
+    session->queue.push_back(run_id);
+    co_return Status();
+  }
+  session->active_run = run_id;
+  for (const auto& id : questions) {
+    auto approval = co_await gateway::load<api::Approval>(environment_.world.journal, kApprovals,
+                                                          id, "approval " + id);
+    if (!approval.ok()) co_return approval.status();
+    loop->know_approval(std::move(*approval));
+  }
+  environment_.tasks.spawn(loop->run(std::move(opening)));
+  co_return Status();
+}
+
+}  // namespace palyra::gateway

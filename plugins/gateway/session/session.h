@@ -1,0 +1,77 @@
+// Session: one conversation while it is in use.
+#pragma once
+
+#include "plugins/gateway/run/compile.h"
+#include "plugins/gateway/session/documents.h"
+#include "plugins/gateway/session/mutex.h"
+#include "plugins/gateway/session/options.h"
+
+#include <deque>
+#include <memory>
+#include <string>
+
+namespace palyra::gateway {
+
+// What is in memory of a session that is in use. Always: `doc` and `seq` are what is durable;
+// records of its stream are written only by who holds lock(); every commit carries the lease's
+// fencing token, so that a session which another daemon took over changes nothing and is `lost`
+// (drop it and load it anew). On the gateway's lane, held by shared_ptr.
+class Session {
+ public:
+  // A new session (nothing stored yet) has seq 0.
+  Session(World& world, const Options& options, api::Session doc, uint64_t seq)
+      : doc_(std::move(doc)),
+        seq_(seq),
+        world_(world),
+        options_(options),
+        mutex_(world.executor),
+        lease_mutex_(world.executor) {}
+
+  static Task<Result<std::shared_ptr<Session>>> load(World& world, const Options& options,
+                                                     std::string session_id);
+
+  const std::string& id() const { return doc_.session_id(); }
+  const api::Session& doc() const { return doc_; }
+  uint64_t seq() const { return seq_; }
+  uint64_t token() const { return token_; }
+  bool lost() const { return lost_; }
+  bool idle() const { return active_run.empty() && queue.empty(); }
+
+  Task<Mutex::Guard> lock() { return mutex_.lock(); }
+
+  // Adds the fence, or takes or renews the lease, and commits. Errors pass through; after a lost
+  // fence or sequence call give_up().
+  Task<Result<service::CommitResponse>> commit(service::CommitRequest request);
+  // After a commit with records of the session's stream, or its document.
+  void committed(const service::CommitResponse& response, api::Session doc);
+  void give_up() { lost_ = true; }
+
+  // Earlier turns as context, oldest first, walking back from the head until `tokens` are reached
+  // or the session was created or reset. Read once, then kept.
+  Task<Result<std::vector<run::Piece>>> history(int64_t tokens);
+  void add_turn(run::Piece piece);
+  void forget_history();
+
+  // Runs in order of arrival: the one that is active (empty = none) and those that wait.
+  std::string active_run;
+  std::deque<std::string> queue;
+
+ private:
+  Task<Status> read_history(int64_t tokens);
+
+  api::Session doc_;
+  uint64_t seq_;
+  World& world_;
+  const Options& options_;
+  Mutex mutex_;
+  Mutex lease_mutex_;
+  uint64_t token_ = 0;
+  int64_t lease_renewed_ns_ = 0;
+  bool lost_ = false;
+
+  std::deque<run::Piece> tail_;
+  int64_t tail_tokens_ = 0;
+  bool tail_known_ = false;
+};
+
+}  // namespace palyra::gateway
