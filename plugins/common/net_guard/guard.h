@@ -46,6 +46,8 @@ class Guard {
   Status check_address(const Url& url, const Address& address) const;
   // The same for the client's open-socket hook; an address family other than IP is refused.
   Status check_socket(const Url& url, const sockaddr* address, size_t size) const;
+  // True if allow_private lists the URL's host and port.
+  bool is_private_endpoint(const Url& url) const;
 
  private:
   struct Pattern {
@@ -57,7 +59,6 @@ class Guard {
     bool matches(const Url& url) const;
   };
   static Result<Pattern> parse_pattern(const std::string& text, const std::string& setting);
-  bool is_private_endpoint(const Url& url) const;
   Status deny(const std::string& message) const;
 
   Rules rules_;

@@ -506,8 +506,9 @@ class Client {
 };
 
 // What is published of one service, now and later. on_change(added, publication) runs on the lane;
-// the publication is borrowed. Destroying the watch ends it.
-class ServiceWatch {
+// the publication is borrowed. Destroying the watch, or the
+// instance's stop, ends it.
+class ServiceWatch : private detail::Stoppable {
  public:
   struct Publication {
     std::string_view service_id;
@@ -531,14 +532,22 @@ class ServiceWatch {
     return watch;
   }
   ServiceWatch(const ServiceWatch&) = delete;
-  ~ServiceWatch() {
-    if (watch_ != 0 && host_.registry() != nullptr)
-      host_.registry()->unwatch(host_.registry()->ctx, watch_);
+  ServiceWatch& operator=(const ServiceWatch&) = delete;
+  ~ServiceWatch() override {
+    std::erase(host_.state()->stoppables, static_cast<detail::Stoppable*>(this));
+    on_stop();
   }
 
  private:
   ServiceWatch(Host host, OnChange on_change)
-      : host_(std::move(host)), on_change_(std::move(on_change)) {}
+      : host_(std::move(host)), on_change_(std::move(on_change)) {
+    host_.state()->stoppables.push_back(this);
+  }
+  void on_stop() override {
+    const palyra_registry* registry = host_.registry();
+    const palyra_handle watch = std::exchange(watch_, 0);
+    if (watch != 0 && registry != nullptr) registry->unwatch(registry->ctx, watch);
+  }
   static void changed(void* ctx, uint32_t event, const palyra_publication* publication) noexcept {
     static_cast<ServiceWatch*>(ctx)->on_change_(
         event == PALYRA_WATCH_ADDED,
