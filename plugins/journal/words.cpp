@@ -98,6 +98,7 @@ template <typename Fn>
 void for_each_word(std::string_view text, const Fn& word) {
   std::string current;
   bool full = false;
+  bool single = false;
   const auto flush = [&](bool star) {
     if (!current.empty()) word(current, star);
     current.clear();
@@ -109,14 +110,14 @@ void for_each_word(std::string_view text, const Fn& word) {
       flush(code == '*');
       continue;
     }
-    if (is_single(code)) flush(false);
+    if (single || is_single(code)) flush(false);
+    single = is_single(code);
     const size_t before = current.size();
     if (!full) append_utf8(current, fold(code));
     if (current.size() > kMaxWord) {
       current.resize(before);
       full = true;
     }
-    if (is_single(code)) flush(at < text.size() && text[at] == '*');
   }
   flush(false);
 }

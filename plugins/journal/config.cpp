@@ -1,0 +1,33 @@
+#include "plugins/journal/config.h"
+
+#include <nlohmann/json.hpp>
+
+namespace palyra::journal {
+
+Result<Config> parse_config(std::string_view json) {
+  Config config;
+  if (json.empty()) return config;
+  try {
+    const auto root = nlohmann::json::parse(json);
+    config.path = root.value("path", config.path);
+    config.group_commit_max = root.value("group_commit_max", config.group_commit_max);
+    config.readers = root.value("readers", config.readers);
+  } catch (const nlohmann::json::exception& error) {
+    return Status(Code::kInvalidArgument, std::string("[storage]: ") + error.what(),
+                  PALYRA_ERROR_USER_FAULT);
+  }
+  const auto invalid = [](std::string message) {
+    return Status(Code::kInvalidArgument, std::move(message), PALYRA_ERROR_USER_FAULT);
+  };
+  if (config.group_commit_max < 1 || config.group_commit_max > 1000) {
+    return invalid("[storage] group_commit_max must be 1 to 1000");
+  }
+  if (config.readers < 1 || config.readers > 16)
+    return invalid("[storage] readers must be 1 to 16");
+  if (!config.path.empty() && config.path.front() != '/') {
+    return invalid("[storage] path must be absolute, not \"" + config.path + "\"");
+  }
+  return config;
+}
+
+}  // namespace palyra::journal

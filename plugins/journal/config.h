@@ -1,0 +1,22 @@
+// [storage] of palyra.toml.
+#pragma once
+
+#include "palyra/status.hpp"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace palyra::journal {
+
+struct Config {
+  // Absolute; empty = journal.sqlite in the instance's state directory.
+  std::string path;
+  size_t group_commit_max = 256;
+  size_t readers = 2;
+};
+
+// From the JSON that the host has validated. INVALID_ARGUMENT names the key.
+Result<Config> parse_config(std::string_view json);
+
+}  // namespace palyra::journal
