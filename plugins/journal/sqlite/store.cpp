@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <optional>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -61,6 +62,11 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, co
   if (!db.ok()) return db.status();
   Status status = sqlite::configure(**db, true);
   if (status.ok()) status = sqlite::prepare_schema(**db, options.path);
+  if (status.ok() && options.max_bytes != 0) {
+    const std::string limit =
+        "PRAGMA max_page_count=" + std::to_string(std::max<uint64_t>(options.max_bytes / 4096, 1));
+    status = (*db)->execute(limit.c_str());
+  }
   if (!status.ok()) return status;
   Result<Catalogue> catalogue = sqlite::load_catalogue(**db);
   if (!catalogue.ok()) return catalogue.status();
