@@ -392,12 +392,13 @@ Task<tape::RunEvent> RunLoop::call_tool(run::Wanted wanted, palyra::common::v1::
     request.set_attempt(wanted.attempt);
     *request.mutable_context() = context;
     const auto self = shared_from_this();
-    auto invoked = co_await environment_.world.tools.invoke(
-        found->second.instance, std::move(request), deadline,
+    // Named: GCC 12 copies the bits of a closure that is made inside a co_await expression.
+    const std::function<void(const service::InvokeProgress&)> on_progress =
         [self, wanted](const service::InvokeProgress& progress) {
           if (!self->ended_) self->hub_->show(self->progress_event(wanted, progress.text()));
-        },
-        cancel);
+        };
+    auto invoked = co_await environment_.world.tools.invoke(
+        found->second.instance, std::move(request), deadline, on_progress, cancel);
     if (ended_ || state_.in_flight.count(wanted.ordinal) == 0) co_return event;
     if (invoked.ok()) {
       result = std::move(*invoked);
