@@ -357,6 +357,8 @@ void strip(const Checker& resolver, const json& unresolved, json& value, int dep
       strip(resolver, (*properties)[it.key()], it.value(), depth + 1);
     } else if (other != nullptr && other->is_object()) {
       strip(resolver, *other, it.value(), depth + 1);
+    } else if (other != nullptr && other->is_boolean() && !other->get<bool>()) {
+      it.value() = "<refused>";  // a misspelt key may hold a secret
     }
   }
 }

@@ -65,6 +65,7 @@ TEST(Schema, ALiteralSecretIsRefusedAndNotRepeated) {
     EXPECT_EQ(text.find("sk-1"), std::string::npos);
     EXPECT_EQ(without_secrets(json::parse(kSchema), {{"key", key}})["key"], "<refused>");
   }
+  EXPECT_EQ(without_secrets(json::parse(kSchema), {{"kye", "sk-1"}})["kye"], "<refused>");
   for (const char* reference : {"env:KEY", "file:/k", "vault:a/b"}) {
     EXPECT_EQ(findings(kSchema, {{"host", "a"}, {"key", reference}}), "");
     EXPECT_EQ(without_secrets(json::parse(kSchema), {{"key", reference}})["key"], reference);

@@ -68,7 +68,6 @@ Status Supervisor::start_hub() {
         "no enabled instance provides palyra.registry/1, so plugins cannot find each other; add "
         "[plugins.gateway] with use = \"dev.palyra.gateway\""};
   }
-  const Status cannot(Code::kFailedPrecondition, "the hub cannot start");
   if (!candidate->faults.empty()) {
     return {Code::kFailedPrecondition,
             "instance '" + blueprint_.hub +
