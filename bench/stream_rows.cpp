@@ -1,0 +1,247 @@
+// P3, P4, P5: the way of a run through the real daemon.
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+
+#include "bench/clock.h"
+#include "bench/limits.h"
+#include "bench/row.h"
+#include "tests/e2e/daemon.h"
+
+namespace palyra::bench {
+
+namespace {
+
+namespace api = palyra::gateway::v1;
+using Stream = grpc::ClientReaderWriter<api::RunStreamRequest, api::RunStreamEvent>;
+
+constexpr double kMicro = 1e6;
+
+// A daemon that answers with its offline model and refuses no pace.
+e2e::DaemonOptions unhindered() {
+  e2e::DaemonOptions options;
+  options.model = "embedded/bench";
+  options.gateway =
+      "[gateway.rate]\nper_second = 1e6\nburst = 1e6\n"
+      "[gateway.limits]\nmax_output_tokens = 100000000\n";
+  options.embedded = "context_window = 400000000\n";
+  return options;
+}
+
+void start(e2e::Daemon& daemon) {
+  if (!daemon.start()) throw std::runtime_error("the daemon did not start:\n" + daemon.log());
+}
+
+api::RunStreamRequest start_request(const std::string& text, const std::string& session = "") {
+  api::RunStreamRequest request;
+  request.mutable_start()->set_text(text);
+  request.mutable_start()->set_session_id(session);
+  return request;
+}
+
+Samples first_token_seconds(e2e::Daemon& daemon, double seconds) {
+  auto stub = daemon.gateway();
+  Samples samples;
+  std::string session;
+  const Stopwatch all;
+  for (int i = 0; all.seconds() < seconds; ++i) {
+    grpc::ClientContext context;
+    daemon.authenticate(context);
+    const Stopwatch one;
+    auto stream = stub->RunStream(&context);
+    stream->Write(start_request("hello", session));
+    api::RunStreamEvent event;
+    bool seen = false;
+    while (stream->Read(&event)) {
+      if (!seen && event.has_model_delta()) {
+        seen = true;
+        if (i >= 20) samples.add(one.seconds());
+      }
+      session = event.session_id();
+    }
+    const auto status = stream->Finish();
+    if (!status.ok() || !seen) throw std::runtime_error("a run failed: " + status.error_message());
+  }
+  return samples;
+}
+
+std::vector<Row> first_token() {
+  e2e::Daemon daemon(unhindered());
+  start(daemon);
+  const Samples sync = fdatasync_seconds(daemon.directory(), measuring_seconds() / 2);
+  Samples ping;
+  {
+    EchoServer echo;
+    ping = ping_pong_seconds(echo.endpoint(), measuring_seconds() / 2);
+  }
+  const Samples run = first_token_seconds(daemon, measuring_seconds());
+  std::vector<Row> rows;
+  for (const double quantile : {0.5, 0.99}) {
+    Row row;
+    row.id = "P3";
+    row.name = std::string("RunStream: time to first model token, ") +
+               (quantile < 0.9 ? "p50" : "p99");
+    row.value = run.at(quantile) * kMicro;
+    row.unit = "us";
+    row.limit = (ping.at(quantile) + sync.at(quantile)) * kMicro;
+    row.limit_name = "gRPC bidi ping-pong + one fdatasync";
+    row.budget = 1.5;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<Row> token_forwarding() {
+  e2e::Daemon daemon(unhindered());
+  start(daemon);
+  double limit = 0;
+  {
+    EchoServer echo;
+    limit = echo_rate(echo.endpoint(), measuring_seconds());
+  }
+  const int deltas = static_cast<int>(limit * measuring_seconds());
+  auto stub = daemon.gateway();
+  grpc::ClientContext context;
+  daemon.authenticate(context);
+  auto stream = stub->RunStream(&context);
+  stream->Write(start_request("/deltas " + std::to_string(deltas) + " 64"));
+  api::RunStreamEvent event;
+  uint64_t bytes = 0;
+  uint64_t messages = 0;
+  double seconds = 0;
+  Stopwatch watch;
+  while (stream->Read(&event)) {
+    if (!event.has_model_delta()) continue;
+    if (bytes == 0) watch = Stopwatch();
+    bytes += event.model_delta().text().size();
+    ++messages;
+    seconds = watch.seconds();
+  }
+  const auto status = stream->Finish();
+  if (!status.ok()) throw std::runtime_error("the run failed: " + status.error_message());
+  Row row;
+  row.id = "P4";
+  row.name = "token forwarding: 64 B deltas through the gateway to one client";
+  row.value = static_cast<double>(bytes) / 64 / seconds;
+  row.unit = "deltas/s";
+  row.limit = limit;
+  row.limit_name = "gRPC bidi echo stream";
+  row.budget = 0.5;
+  row.higher_is_better = true;
+  row.note = std::to_string(messages) + " messages carried " + std::to_string(bytes / 64) +
+             " deltas: what waits behind a write is merged";
+  return {std::move(row)};
+}
+
+// One of many clients: starts a run, reads it to its end, starts the next in the same session.
+class Client : public grpc::ClientBidiReactor<api::RunStreamRequest, api::RunStreamEvent> {
+ public:
+  Client(e2e::Daemon& daemon, api::GatewayService::Stub& stub, std::function<bool()> another)
+      : daemon_(daemon), stub_(stub), another_(std::move(another)) {}
+
+  void run() {
+    context_ = std::make_unique<grpc::ClientContext>();
+    context_->AddMetadata("authorization", bearer_.empty() ? bearer() : bearer_);
+    request_ = start_request("/deltas 20 64", session_);
+    stub_.async()->RunStream(context_.get(), this);
+    StartWrite(&request_);
+    StartRead(&event_);
+    StartCall();
+  }
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    if (session_.empty()) session_ = event_.session_id();
+    StartRead(&event_);
+  }
+  void OnDone(const grpc::Status& status) override {
+    if (!status.ok()) error_ = status.error_message();
+    ++runs_;
+    if (status.ok() && another_()) {
+      // A reactor serves one call: the next has its own.
+      auto* next = new Client(daemon_, stub_, another_);
+      next->session_ = session_;
+      next->bearer_ = bearer_;
+      next->runs_ = runs_;
+      next->finished_ = finished_;
+      next->run();
+    } else {
+      finished_(runs_, error_);
+    }
+    delete this;
+  }
+
+  std::function<void(uint64_t runs, const std::string& error)> finished_;
+
+ private:
+  const std::string& bearer() {
+    bearer_ = "Bearer " + daemon_.token();
+    return bearer_;
+  }
+
+  e2e::Daemon& daemon_;
+  api::GatewayService::Stub& stub_;
+  std::function<bool()> another_;
+  std::unique_ptr<grpc::ClientContext> context_;
+  api::RunStreamRequest request_;
+  api::RunStreamEvent event_;
+  std::string session_;
+  std::string bearer_;
+  std::string error_;
+  uint64_t runs_ = 0;
+};
+
+std::vector<Row> runs_per_second() {
+  constexpr int kSessions = 64;
+  e2e::Daemon daemon(unhindered());
+  start(daemon);
+  const Samples sync = fdatasync_seconds(daemon.directory(), measuring_seconds() / 2);
+  double sync_total = 0;
+  for (double q = 0; q <= 1.0; q += 0.001) sync_total += sync.at(q);
+  const double sync_mean = sync_total / 1001;
+
+  auto stub = daemon.gateway();
+  std::mutex mutex;
+  std::condition_variable changed;
+  int open = kSessions;
+  uint64_t runs = 0;
+  std::string error;
+  const Stopwatch watch;
+  const auto another = [&] { return watch.seconds() < measuring_seconds(); };
+  for (int i = 0; i < kSessions; ++i) {
+    auto* client = new Client(daemon, *stub, another);
+    client->finished_ = [&](uint64_t count, const std::string& problem) {
+      std::lock_guard lock(mutex);
+      runs += count;
+      if (!problem.empty()) error = problem;
+      --open;
+      changed.notify_all();
+    };
+    client->run();
+  }
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return open == 0; });
+  }
+  const double seconds = watch.seconds();
+  if (!error.empty()) throw std::runtime_error("a run failed: " + error);
+  Row row;
+  row.id = "P5";
+  row.name = "complete durable runs (start, 1 turn of 20 deltas, finish), 64 at once";
+  row.value = static_cast<double>(runs) / seconds;
+  row.unit = "runs/s";
+  row.limit = 1 / (3 * sync_mean);
+  row.limit_name = "3 fdatasyncs a run without grouping";
+  row.budget = 3;
+  row.higher_is_better = true;
+  return {std::move(row)};
+}
+
+}  // namespace
+
+std::vector<Benchmark> stream_benchmarks() {
+  return {{"P3", "RunStream: time to first model token", first_token},
+          {"P4", "token forwarding: deltas a second to one client", token_forwarding},
+          {"P5", "complete durable runs a second, 64 sessions at once", runs_per_second}};
+}
+
+}  // namespace palyra::bench
