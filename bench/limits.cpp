@@ -1,17 +1,16 @@
 #include "bench/limits.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cstdlib>
-#include <stdexcept>
-#include <thread>
+#include "bench/clock.h"
+#include "palyra/gateway/v1/gateway.grpc.pb.h"
 
 #include <grpcpp/grpcpp.h>
 
-#include "bench/clock.h"
-#include "palyra/gateway/v1/gateway.grpc.pb.h"
+#include <atomic>
+#include <cstdlib>
+#include <fcntl.h>
+#include <stdexcept>
+#include <thread>
+#include <unistd.h>
 
 namespace palyra::bench {
 

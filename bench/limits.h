@@ -1,10 +1,11 @@
-// The limits that rows are held against: what the disk, SQLite and bare gRPC do on this machine, now.
+// The limits that rows are held against: what the disk, SQLite and bare gRPC do on this machine,
+// now.
 #pragma once
+
+#include "bench/row.h"
 
 #include <memory>
 #include <string>
-
-#include "bench/row.h"
 
 namespace palyra::bench {
 

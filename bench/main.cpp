@@ -1,7 +1,9 @@
-// palyra-bench: every budget beside its limit, measured in the same run. JSON lines on standard output
-// with --json, a table otherwise. Nothing fails on a slow machine; a missed budget is said.
-#include <sys/utsname.h>
-#include <unistd.h>
+// palyra-bench: every budget beside its limit, measured in the same run. JSON lines on standard
+// output with --json, a table otherwise. Nothing fails on a slow machine; a missed budget is said.
+#include "bench/row.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -9,12 +11,9 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <sys/utsname.h>
 #include <thread>
-
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
-
-#include "bench/row.h"
+#include <unistd.h>
 
 namespace palyra::bench {
 
@@ -39,11 +38,10 @@ std::string machine() {
 }
 
 void print_json(const Row& row) {
-  nlohmann::ordered_json json = {{"id", row.id},       {"name", row.name},
-                                 {"value", row.value}, {"unit", row.unit},
-                                 {"limit", row.limit}, {"limit_name", row.limit_name},
-                                 {"ratio", row.ratio()}, {"budget", row.budget},
-                                 {"met", row.met()}};
+  nlohmann::ordered_json json = {
+      {"id", row.id},         {"name", row.name},     {"value", row.value},
+      {"unit", row.unit},     {"limit", row.limit},   {"limit_name", row.limit_name},
+      {"ratio", row.ratio()}, {"budget", row.budget}, {"met", row.met()}};
   if (row.samples.count() > 0) {
     json["p50"] = row.samples.at(0.5);
     json["p99"] = row.samples.at(0.99);
@@ -62,9 +60,9 @@ void print_row(const Row& row) {
     std::snprintf(ratio, sizeof ratio, "%.4g %s (%s), ratio %.2f", row.limit, row.unit.c_str(),
                   row.limit_name.c_str(), row.ratio());
   }
-  std::printf("%-4s %-58s %10.4g %-9s %-7s %s%.4g  %s\n", row.id.c_str(), row.name.c_str(), row.value,
-              row.unit.c_str(), row.met() ? "met" : "MISSED", row.higher_is_better ? ">= " : "<= ",
-              row.budget, ratio);
+  std::printf("%-4s %-58s %10.4g %-9s %-7s %s%.4g  %s\n", row.id.c_str(), row.name.c_str(),
+              row.value, row.unit.c_str(), row.met() ? "met" : "MISSED",
+              row.higher_is_better ? ">= " : "<= ", row.budget, ratio);
   if (row.samples.count() > 0) {
     std::printf("     p50 %.4g  p99 %.4g  p99.9 %.4g  (%zu samples)\n", row.samples.at(0.5),
                 row.samples.at(0.99), row.samples.at(0.999), row.samples.count());

@@ -1,10 +1,10 @@
 // P7, P14: how long things take to be there.
-#include <fstream>
-#include <stdexcept>
-
 #include "bench/clock.h"
 #include "bench/row.h"
 #include "tests/e2e/daemon.h"
+
+#include <fstream>
+#include <stdexcept>
 
 namespace palyra::bench {
 
@@ -21,7 +21,8 @@ double resident_mib(pid_t pid) {
   return 0;
 }
 
-// Ready after exec, and memory then; `extra` instances of the embedded provider besides the default set.
+// Ready after exec, and memory then; `extra` instances of the embedded provider besides the default
+// set.
 void measure_start(int extra, Samples& ready_ms, Samples& rss_mib) {
   e2e::DaemonOptions options;
   for (int i = 0; i < extra; ++i) {

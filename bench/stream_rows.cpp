@@ -1,12 +1,12 @@
 // P3, P4, P5: the way of a run through the real daemon.
-#include <condition_variable>
-#include <mutex>
-#include <stdexcept>
-
 #include "bench/clock.h"
 #include "bench/limits.h"
 #include "bench/row.h"
 #include "tests/e2e/daemon.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
 
 namespace palyra::bench {
 
@@ -79,8 +79,8 @@ std::vector<Row> first_token() {
   for (const double quantile : {0.5, 0.99}) {
     Row row;
     row.id = "P3";
-    row.name = std::string("RunStream: time to first model token, ") +
-               (quantile < 0.9 ? "p50" : "p99");
+    row.name =
+        std::string("RunStream: time to first model token, ") + (quantile < 0.9 ? "p50" : "p99");
     row.value = run.at(quantile) * kMicro;
     row.unit = "us";
     row.limit = (ping.at(quantile) + sync.at(quantile)) * kMicro;
