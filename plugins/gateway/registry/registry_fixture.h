@@ -166,7 +166,9 @@ class RegistryFixture : public ::testing::Test {
       if (options.active) host->activate(host->ctx, to_str(name));
     }
     FakePlugin* out = plugin.get();
-    plugins_[name] = std::move(plugin);
+    auto& place = plugins_[name];
+    if (place) replaced_.push_back(std::move(place));
+    place = std::move(plugin);
     return out;
   }
   FakePlugin& open(const std::string& name, const std::string& lists, Options options) {
@@ -221,6 +223,7 @@ class RegistryFixture : public ::testing::Test {
   LocalClock clock_;
   RegistryHost host_;
   std::map<std::string, std::unique_ptr<FakePlugin>> plugins_;
+  std::vector<std::unique_ptr<FakePlugin>> replaced_;  // by a later one of the same name
 };
 
 inline const char* const kOffersTool = R"("provides": [{"id": "palyra.tool/1"}])";

@@ -1,0 +1,88 @@
+#include "plugins/gateway/wiring/journal_client.h"
+
+#include "palyra/services/journal.hpp"
+#include "plugins/common/digest/digest.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace palyra::gateway {
+
+namespace pb = service::v1;
+
+Status JournalClient::connect() {
+  if (client_) return {};
+  Result<Client> client = Client::acquire(host_, PALYRA_SERVICE_JOURNAL);
+  if (!client.ok()) return client.status();
+  client_.emplace(std::move(*client));
+  return {};
+}
+
+template <typename Req, typename Res>
+Task<Result<Res>> JournalClient::call(Unary<Req, Res> method, Req request) {
+  if (Status status = connect(); !status.ok()) co_return status;
+  co_return co_await client_->call(method, request);
+}
+
+Task<Result<pb::CommitResponse>> JournalClient::commit(pb::CommitRequest request) {
+  return call(journal::kCommit, std::move(request));
+}
+Task<Result<pb::ReadResponse>> JournalClient::read(pb::ReadRequest request) {
+  return call(journal::kRead, std::move(request));
+}
+Task<Result<pb::GetResponse>> JournalClient::get(pb::GetRequest request) {
+  return call(journal::kGet, std::move(request));
+}
+Task<Result<pb::QueryResponse>> JournalClient::query(pb::QueryRequest request) {
+  return call(journal::kQuery, std::move(request));
+}
+Task<Result<pb::VerifyResponse>> JournalClient::verify(pb::VerifyRequest request) {
+  return call(journal::kVerify, std::move(request));
+}
+Task<Result<pb::InfoResponse>> JournalClient::info() {
+  return call(journal::kInfo, pb::InfoRequest());
+}
+
+Task<Status> JournalClient::declare(pb::DeclareRequest request) {
+  const auto response = co_await call(journal::kDeclare, std::move(request));
+  co_return response.status();
+}
+
+Task<Result<std::string>> JournalClient::put_blob(std::string data) {
+  const std::string digest = digest::sha256(data);
+  size_t offset = 0;
+  do {
+    const size_t size = std::min(kBlobPart, data.size() - offset);
+    pb::PutBlobRequest part;
+    part.set_digest(digest);
+    part.set_offset(offset);
+    part.set_data(data.data() + offset, size);
+    offset += size;
+    part.set_last(offset == data.size());
+    const auto response = co_await call(journal::kPutBlob, std::move(part));
+    if (!response.ok()) co_return response.status();
+    if (response->exists()) break;
+  } while (offset < data.size());
+  co_return digest;
+}
+
+Task<Result<std::string>> JournalClient::get_blob(std::string digest) {
+  std::string data;
+  for (;;) {
+    pb::GetBlobRequest request;
+    request.set_digest(digest);
+    request.set_offset(data.size());
+    const auto part = co_await call(journal::kGetBlob, std::move(request));
+    if (!part.ok()) co_return part.status();
+    data += part->data();
+    if (data.size() >= part->size()) break;
+    if (part->data().empty()) {
+      co_return Status(Code::kDataLoss, "blob " + digest::to_hex(digest) + " ends at byte " +
+                                            std::to_string(data.size()) + " of " +
+                                            std::to_string(part->size()));
+    }
+  }
+  co_return data;
+}
+
+}  // namespace palyra::gateway

@@ -1,0 +1,42 @@
+// The bound palyra.journal/1 as the gateway's Journal.
+#pragma once
+
+#include "palyra/client.hpp"
+#include "plugins/gateway/ports/ports.h"
+
+#include <optional>
+#include <string>
+
+namespace palyra::gateway {
+
+// On the gateway's lane. May be made before a journal is there: calls then end UNAVAILABLE. A
+// commit has no deadline: whether it happened is only known from its answer, which the registry
+// gives even when the journal dies.
+class JournalClient final : public Journal {
+ public:
+  // Bytes of one part of a blob, the contract's maximum.
+  static constexpr size_t kBlobPart = 1024 * 1024;
+
+  explicit JournalClient(Host host) : host_(std::move(host)) {}
+
+  Task<Result<service::v1::CommitResponse>> commit(service::v1::CommitRequest request) override;
+  Task<Result<service::v1::ReadResponse>> read(service::v1::ReadRequest request) override;
+  Task<Result<service::v1::GetResponse>> get(service::v1::GetRequest request) override;
+  Task<Result<service::v1::QueryResponse>> query(service::v1::QueryRequest request) override;
+  Task<Result<service::v1::VerifyResponse>> verify(service::v1::VerifyRequest request) override;
+  Task<Result<service::v1::InfoResponse>> info() override;
+  Task<Status> declare(service::v1::DeclareRequest request) override;
+  Task<Result<std::string>> put_blob(std::string data) override;
+  Task<Result<std::string>> get_blob(std::string digest) override;
+
+ private:
+  template <typename Req, typename Res>
+  Task<Result<Res>> call(Unary<Req, Res> method, Req request);
+  // Acquires at the first use; FAILED_PRECONDITION if two journals are there and none is bound.
+  Status connect();
+
+  const Host host_;
+  std::optional<Client> client_;
+};
+
+}  // namespace palyra::gateway
