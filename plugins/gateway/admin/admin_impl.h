@@ -1,0 +1,52 @@
+// Administration over the host's documents and the gateway's own state.
+#pragma once
+
+#include "plugins/gateway/admin/admin.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace palyra::gateway {
+
+// On the gateway's lane. Works without a journal: what needs it then says so.
+class AdminImpl final : public Admin {
+ public:
+  // What only the wiring knows.
+  struct Facts {
+    std::string version;
+    int64_t started_at_ms = 0;
+    std::string default_model;  // "instance/model"
+    std::string owner_token_path;
+    std::string endpoint;  // "host:port", once bound
+  };
+  // A JSON document of palyra.daemon/1 by name.
+  using Describe = std::function<Result<std::string>(std::string_view)>;
+
+  AdminImpl(const Clock& clock, Journal& journal, Providers& providers, const Gateway& gateway,
+            Describe describe, Facts facts);
+
+  void set_endpoint(std::string endpoint) { facts_.endpoint = std::move(endpoint); }
+
+  Task<Result<api::ListPluginsResponse>> list_plugins(Caller caller,
+                                                      api::ListPluginsRequest request) override;
+  Task<Result<api::GetConfigResponse>> get_config(Caller caller,
+                                                  api::GetConfigRequest request) override;
+  Task<Result<api::ListModelsResponse>> list_models(Caller caller,
+                                                    api::ListModelsRequest request) override;
+  Task<Result<api::DoctorResponse>> doctor(Caller caller, api::DoctorRequest request) override;
+  Task<Result<api::GetStatusResponse>> get_status(Caller caller,
+                                                  api::GetStatusRequest request) override;
+
+ private:
+  Result<api::ListPluginsResponse> plugins() const;
+
+  const Clock& clock_;
+  Journal& journal_;
+  Providers& providers_;
+  const Gateway& gateway_;
+  const Describe describe_;
+  Facts facts_;
+};
+
+}  // namespace palyra::gateway

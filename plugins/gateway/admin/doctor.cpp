@@ -1,0 +1,146 @@
+#include "plugins/gateway/admin/doctor.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace palyra::gateway {
+namespace {
+
+using Json = nlohmann::json;
+namespace pb = service::v1;
+
+Check make(std::string name, const char* status, std::string message, std::string fix = {}) {
+  Check check;
+  check.set_name(std::move(name));
+  check.set_status(status);
+  check.set_message(std::move(message));
+  check.set_fix(std::move(fix));
+  return check;
+}
+
+std::string text(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::string megabytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+}  // namespace
+
+std::vector<Check> host_checks(const Result<std::string>& json) {
+  const Json list = json.ok() ? Json::parse(*json, nullptr, false) : Json();
+  if (!list.is_array()) {
+    return {make("host", "fail",
+                 json.ok() ? "the host's checks do not parse" : json.status().message(),
+                 "install palyrad and its plugins from the same release")};
+  }
+  std::vector<Check> checks;
+  for (const Json& entry : list) {
+    if (!entry.is_object()) continue;
+    Check check = make(text(entry, "name"), "fail", text(entry, "message"), text(entry, "fix"));
+    const std::string status = text(entry, "status");
+    if (status == "ok" || status == "warn") check.set_status(status);
+    if (check.status() != "ok" && check.fix().empty()) check.set_fix("see the daemon's log");
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
+Check journal_check(const Result<pb::InfoResponse>& info) {
+  if (!info.ok()) {
+    return make("journal", "fail", "no journal answers: " + info.status().message(),
+                "look at \"palyra plugins\" for why the journal is not active; without it no run "
+                "can start");
+  }
+  if (!info->write_refusal().empty()) {
+    return make("journal", "fail", "the journal refuses writes: " + info->write_refusal(),
+                "free space at " + info->location() + ", then restart the daemon");
+  }
+  const std::string room = megabytes(info->free_bytes()) + " free at " + info->location();
+  const std::string fix = "free space at " + info->location() + ", or move daemon.state_dir";
+  if (info->free_bytes() < kFullDisk) return make("journal", "fail", room, fix);
+  if (info->free_bytes() < kLowDisk) return make("journal", "warn", room, fix);
+  return make("journal", "ok",
+              info->backend() + ", " + megabytes(info->size_bytes()) + ", " + room);
+}
+
+Check provider_check(const std::string& instance, const Result<pb::ListModelsResponse>& models) {
+  const std::string name = "provider-" + instance;
+  if (!models.ok()) {
+    return make(name, "fail", models.status().message(),
+                "look at \"palyra plugins\" and the daemon's log for " + instance);
+  }
+  const std::string detail = models->detail().empty() ? std::string() : ": " + models->detail();
+  switch (models->state()) {
+    case pb::PROVIDER_STATE_READY:
+      return make(name, "ok", std::to_string(models->models_size()) + " models");
+    case pb::PROVIDER_STATE_KEY_MISSING:
+      return make(name, "fail", "no usable API key" + detail,
+                  "set the key that api_key of " + instance +
+                      " refers to (env:NAME or file:PATH), then restart the daemon");
+    case pb::PROVIDER_STATE_UNREACHABLE:
+      return make(name, "fail", "the endpoint cannot be reached" + detail,
+                  "check base_url of " + instance + " and the network");
+    default:
+      return make(name, "warn", "the provider does not say how it is" + detail,
+                  "run \"palyra models list --probe\"");
+  }
+}
+
+Check default_model_check(const std::string& model, const std::vector<std::string>& instances) {
+  const std::string instance = model.substr(0, model.find('/'));
+  if (std::find(instances.begin(), instances.end(), instance) != instances.end()) {
+    return make("default-model", "ok", model);
+  }
+  return make(
+      "default-model", "fail",
+      "the default model " + model + " needs a provider \"" + instance + "\", which is not running",
+      "add [plugins." + instance +
+          "], or set gateway.model to one of \"palyra models "
+          "list\"");
+}
+
+Check owner_token_check(const std::string& path) {
+  struct stat file {};
+  if (::lstat(path.c_str(), &file) != 0) {
+    return make("owner-token", "fail", path + " is missing",
+                "restart the daemon, which makes a new one");
+  }
+  if (!S_ISREG(file.st_mode)) {
+    return make("owner-token", "fail", path + " is not a regular file",
+                "remove it and restart the daemon, which makes a new one");
+  }
+  if ((file.st_mode & 077) != 0) {
+    return make("owner-token", "fail", path + " can be read by other users",
+                "chmod 600 " + path + ", and replace the token: remove the file, restart");
+  }
+  if (file.st_uid != ::geteuid()) {
+    return make("owner-token", "fail", path + " belongs to another user",
+                "chown it to the daemon's user");
+  }
+  return make("owner-token", "ok", "only this user can read it");
+}
+
+Check exposure_check(const std::string& endpoint) {
+  const std::string host = endpoint.substr(0, endpoint.rfind(':'));
+  if (host.rfind("127.", 0) == 0 || host == "[::1]" || host == "localhost") {
+    return make("exposure", "ok", endpoint + " is reachable from this machine only");
+  }
+  return make("exposure", "fail", endpoint + " can be reached from outside, without TLS",
+              "set gateway.grpc_listen to 127.0.0.1:7443 and use an SSH tunnel");
+}
+
+Check clock_check(int64_t wall_now_ns) {
+  // 2025-01-01 and 2100-01-01 in seconds.
+  constexpr int64_t kEarliest = 1'735'689'600;
+  constexpr int64_t kLatest = 4'102'444'800;
+  const int64_t seconds = wall_now_ns / 1'000'000'000;
+  if (seconds >= kEarliest && seconds < kLatest) return make("clock", "ok", "plausible");
+  return make("clock", "fail", "the system clock says " + std::to_string(seconds) + " s since 1970",
+              "set the clock (timedatectl set-ntp true); approvals and schedules rest on it");
+}
+
+}  // namespace palyra::gateway

@@ -1,0 +1,277 @@
+// Wiring of the gateway: the registry from init on, the transport from start on, runs as soon as
+// there is a journal.
+#include "palyra/plugin.hpp"
+
+#include "palyra/client.hpp"
+#include "palyra/json_codec.hpp"
+#include "plugins/gateway/admin/admin_impl.h"
+#include "plugins/gateway/admission/admission.h"
+#include "plugins/gateway/config.h"
+#include "plugins/gateway/endpoint_file.h"
+#include "plugins/gateway/metrics.h"
+#include "plugins/gateway/registry/registry_host.h"
+#include "plugins/gateway/session/gateway_impl.h"
+#include "plugins/gateway/transport/grpc/server.h"
+#include "plugins/gateway/wiring/journal_client.h"
+#include "plugins/gateway/wiring/providers_client.h"
+#include "plugins/gateway/wiring/tools_client.h"
+#include "plugins/gateway/wiring/ulid_ids.h"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace palyra::gateway {
+namespace {
+
+constexpr const char* kVersion = "0.1.0";
+// A daemon without a journal is up, too: it can say what is wrong.
+constexpr int64_t kReadyWithoutJournal = 5 * kNanosPerSecond;
+constexpr int64_t kMetricsEvery = 10 * kNanosPerSecond;
+
+// The names of palyra.daemon/1's "plugins", in its order.
+std::vector<std::string> instance_order(const Result<std::string>& document) {
+  std::vector<std::string> names;
+  if (!document.ok()) return names;
+  const auto list = nlohmann::json::parse(*document, nullptr, false);
+  if (!list.is_array()) return names;
+  for (const auto& entry : list) {
+    if (entry.is_object() && entry.contains("instance") && entry["instance"].is_string()) {
+      names.push_back(entry["instance"].get<std::string>());
+    }
+  }
+  return names;
+}
+
+// Members are in the order in which they need each other; the registry outlives all, because other
+// instances are stopped after this one.
+class GatewayPlugin : public Plugin {
+ public:
+  using Plugin::Plugin;
+  ~GatewayPlugin() override {
+    take_down();
+    host().set_registry(nullptr);
+  }
+
+  Status init(std::string_view config_json) override {
+    use_protobuf_json();
+    Result<GatewayConfig> config = parse_config(config_json);
+    if (!config.ok()) return config.status();
+    config_ = std::move(*config);
+    if (Status status = transport::check_listen_address(config_.grpc_listen); !status.ok()) {
+      return status;
+    }
+    return open_registry();
+  }
+
+  const void* query(std::string_view id) override {
+    return id == PALYRA_REGISTRY_HOST && registry_ ? registry_->table() : nullptr;
+  }
+
+  Status start() override {
+    const std::string directory = host().state_directory();
+    const std::string token_path = directory + "/owner.token";
+    Result<std::string> token = owner_token(token_path, host().random());
+    if (!token.ok()) return token.status();
+    owner_token_ = std::move(*token);
+
+    ids_ = std::make_unique<UlidIds>(host().clock(), host().random());
+    journal_ = std::make_unique<JournalClient>(host());
+    providers_ = std::make_unique<ProvidersClient>(host());
+    tools_ = std::make_unique<ToolsClient>(host());
+    credentials_ = std::make_unique<Credentials>(*ids_);
+    credentials_->add_local(owner_token_, kOwnerPrincipal);
+    if (!config_.admin_auth_token.empty()) {
+      Result<std::string> second = host().resolve_secret(config_.admin_auth_token);
+      if (!second.ok()) return second.status();
+      credentials_->add_local(*second, kOwnerPrincipal);
+    }
+    admission_ = std::make_unique<Admission>(host().clock(), *credentials_, config_.admission);
+    gateway_ = std::make_unique<GatewayImpl>(
+        World{host().clock(), host().executor(), *ids_, *journal_, *providers_, *tools_},
+        config_.options, config_.policy);
+    AdminImpl::Facts facts;
+    facts.version = kVersion;
+    facts.started_at_ms = host().clock().wall_now() / kNanosPerMilli;
+    facts.default_model = config_.options.default_model;
+    facts.owner_token_path = token_path;
+    admin_ = std::make_unique<AdminImpl>(
+        host().clock(), *journal_, *providers_, *gateway_,
+        [this](std::string_view what) { return host().describe_daemon(what); }, std::move(facts));
+
+    calls_ = std::make_unique<TaskScope>();
+    server_ = std::make_unique<transport::GrpcServer>(host().executor(), *calls_, host().clock(),
+                                                      *admission_, *gateway_, *admin_);
+    if (Status status = server_->start(config_.grpc_listen); !status.ok()) return status;
+    admin_->set_endpoint(server_->endpoint());
+    endpoint_path_ = directory + "/endpoint";
+    if (Status status = write_endpoint(endpoint_path_, server_->endpoint()); !status.ok()) {
+      return status;
+    }
+    host().info("the gRPC API listens", {{"endpoint", server_->endpoint()}});
+
+    if (Status status = providers_->start(); !status.ok()) return status;
+    if (Status status = tools_->start(instance_order(host().describe_daemon("plugins")));
+        !status.ok()) {
+      return status;
+    }
+    auto watch = ServiceWatch::start(
+        host(), PALYRA_SERVICE_JOURNAL,
+        [this](bool added, const ServiceWatch::Publication&) { journal_changed(added); });
+    if (!watch.ok()) return watch.status();
+    journal_watch_ = std::move(*watch);
+    host().spawn(ready_without_journal());
+    metrics_ = std::make_unique<GatewayMetrics>(host());
+    host().spawn(report_metrics());
+    return {};
+  }
+
+  // Asked again while it says UNAVAILABLE, with the lane free in between.
+  Status drain(int64_t) override {
+    if (!gateway_) return {};
+    if (!draining_) {
+      draining_ = true;
+      ++bring_up_;
+      server_->set_serving(false);
+      gateway_->begin_drain();
+      server_->end_calls();
+      host().spawn(shut_down());
+    }
+    if (shut_down_) return {};
+    return Status(Code::kUnavailable, "runs are being put down", PALYRA_ERROR_RETRYABLE);
+  }
+
+  void stop() override { take_down(); }
+
+ private:
+  Status open_registry() {
+    const auto* clock = detail::facility<palyra_clock>(host().abi(), PALYRA_CLOCK);
+    const auto* executor = detail::facility<palyra_executor>(host().abi(), PALYRA_EXECUTOR);
+    if (clock == nullptr) return Host::missing(PALYRA_CLOCK);
+    registry_ = std::make_unique<registry::RegistryHost>(host().buffers(), clock);
+    // The host names no instance to the hub itself; its directory is called as it is.
+    name_ = std::filesystem::path(host().state_directory()).filename().string();
+    if (name_.empty()) name_ = "gateway";
+    palyra_instance_info info{};
+    info.struct_size = sizeof(info);
+    info.trusted = 1;
+    info.instance = to_str(name_);
+    info.plugin_id = to_str("dev.palyra.gateway");
+    info.manifest = palyra_manifest_json;
+    info.executor = executor;
+    auto table = registry_->open_hub(info);
+    if (!table.ok()) return table.status();
+    host().set_registry(*table);
+    return {};
+  }
+
+  void journal_changed(bool added) {
+    ++bring_up_;
+    if (added) {
+      host().spawn(bring_up(bring_up_));
+    } else if (server_) {
+      host().warn("the journal is gone; no run can start until it is back");
+      server_->set_serving(false);
+    }
+  }
+
+  // From a journal that has just appeared to a daemon that serves. Tries again until it works or
+  // the journal changes.
+  Task<void> bring_up(uint64_t number) {
+    for (int64_t attempt = 1; number == bring_up_ && !draining_; ++attempt) {
+      Status status =
+          co_await credentials_->load(*journal_, owner_token_, host().clock().wall_now());
+      if (number != bring_up_) co_return;
+      if (status.ok() && !recovered_) {
+        status = co_await gateway_->recover();
+        if (number != bring_up_) co_return;
+        recovered_ = status.ok();
+      }
+      if (status.ok()) {
+        server_->set_serving(true);
+        host().info("serving", {{"endpoint", server_->endpoint()}});
+        say_ready();
+        co_return;
+      }
+      host().error("the journal cannot be used yet",
+                   {{"attempt", attempt}, {"reason", status.to_string()}});
+      co_await sleep_until(host().executor(), host().clock().mono_now() +
+                                                  std::min<int64_t>(attempt, 10) * kNanosPerSecond);
+    }
+  }
+
+  Task<void> ready_without_journal() {
+    co_await sleep_until(host().executor(), host().clock().mono_now() + kReadyWithoutJournal);
+    if (!said_ready_) {
+      host().warn("no journal yet: only health, doctor, configuration and the plugin list answer");
+    }
+    say_ready();
+  }
+
+  void say_ready() {
+    if (std::exchange(said_ready_, true) || host().daemon() == nullptr) return;
+    host().daemon()->ready(host().daemon()->ctx);
+  }
+
+  Task<void> report_metrics() {
+    for (;;) {
+      metrics_->report(gateway_->load(), registry_->registry().faults(),
+                       registry_->registry().stats());
+      co_await sleep_until(host().executor(), host().clock().mono_now() + kMetricsEvery);
+    }
+  }
+
+  Task<void> shut_down() {
+    co_await gateway_->shutdown();
+    shut_down_ = true;
+  }
+
+  // Idempotent. Nothing suspended may outlive what it uses: transport, then tasks, then the rest.
+  void take_down() {
+    ++bring_up_;
+    if (server_) server_->stop();
+    if (calls_) calls_->clear();
+    host().tasks().clear();
+    journal_watch_.reset();
+    if (tools_) tools_->stop();
+    if (providers_) providers_->stop();
+    server_.reset();
+    calls_.reset();
+    admin_.reset();
+    gateway_.reset();
+    if (!endpoint_path_.empty()) remove_endpoint(std::exchange(endpoint_path_, {}));
+    if (registry_) registry_->close(name_);
+  }
+
+  std::unique_ptr<registry::RegistryHost> registry_;
+  std::string name_;
+  GatewayConfig config_;
+  std::string owner_token_;
+  std::string endpoint_path_;
+  std::unique_ptr<UlidIds> ids_;
+  std::unique_ptr<JournalClient> journal_;
+  std::unique_ptr<ProvidersClient> providers_;
+  std::unique_ptr<ToolsClient> tools_;
+  std::unique_ptr<Credentials> credentials_;
+  std::unique_ptr<Admission> admission_;
+  std::unique_ptr<GatewayImpl> gateway_;
+  std::unique_ptr<AdminImpl> admin_;
+  std::unique_ptr<TaskScope> calls_;
+  std::unique_ptr<transport::GrpcServer> server_;
+  std::unique_ptr<ServiceWatch> journal_watch_;
+  std::unique_ptr<GatewayMetrics> metrics_;
+  uint64_t bring_up_ = 0;  // the current attempt; an older one ends itself
+  bool recovered_ = false;
+  bool said_ready_ = false;
+  bool draining_ = false;
+  bool shut_down_ = false;
+};
+
+}  // namespace
+}  // namespace palyra::gateway
+
+PALYRA_PLUGIN(palyra::gateway::GatewayPlugin)
