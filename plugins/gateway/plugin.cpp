@@ -4,6 +4,7 @@
 
 #include "palyra/client.hpp"
 #include "palyra/json_codec.hpp"
+#include "palyra/services.h"
 #include "plugins/gateway/admin/admin_impl.h"
 #include "plugins/gateway/admission/admission.h"
 #include "plugins/gateway/config.h"
@@ -19,6 +20,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>

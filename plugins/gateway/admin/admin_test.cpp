@@ -11,7 +11,7 @@
 namespace palyra::gateway {
 namespace {
 
-namespace pb = service::v1;
+namespace pb = ::palyra::service::v1;
 
 void expect_helpful(const Check& check, const std::string& status) {
   EXPECT_EQ(check.status(), status) << check.ShortDebugString();

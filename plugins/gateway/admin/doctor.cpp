@@ -10,7 +10,7 @@ namespace palyra::gateway {
 namespace {
 
 using Json = nlohmann::json;
-namespace pb = service::v1;
+namespace pb = ::palyra::service::v1;
 
 Check make(std::string name, const char* status, std::string message, std::string fix = {}) {
   Check check;

@@ -23,9 +23,9 @@ constexpr uint64_t kFullDisk = uint64_t{100} << 20;
 // The host's own checks, "checks" of palyra.daemon/1. A document that does not parse is one failed
 // check.
 std::vector<Check> host_checks(const Result<std::string>& json);
-Check journal_check(const Result<service::v1::InfoResponse>& info);
+Check journal_check(const Result<::palyra::service::v1::InfoResponse>& info);
 Check provider_check(const std::string& instance,
-                     const Result<service::v1::ListModelsResponse>& models);
+                     const Result<::palyra::service::v1::ListModelsResponse>& models);
 // The default agent's "instance/model" against the instances that are there.
 Check default_model_check(const std::string& model, const std::vector<std::string>& instances);
 // Of the file itself: mode 0600, owned by this user.

@@ -14,7 +14,7 @@ namespace palyra::gateway {
 // What one instance answered to List.
 struct InstanceTools {
   std::string instance;
-  std::vector<service::v1::ToolInfo> tools;
+  std::vector<::palyra::service::v1::ToolInfo> tools;
 };
 
 struct MergedCatalogue {

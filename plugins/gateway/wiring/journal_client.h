@@ -19,13 +19,18 @@ class JournalClient final : public Journal {
 
   explicit JournalClient(Host host) : host_(std::move(host)) {}
 
-  Task<Result<service::v1::CommitResponse>> commit(service::v1::CommitRequest request) override;
-  Task<Result<service::v1::ReadResponse>> read(service::v1::ReadRequest request) override;
-  Task<Result<service::v1::GetResponse>> get(service::v1::GetRequest request) override;
-  Task<Result<service::v1::QueryResponse>> query(service::v1::QueryRequest request) override;
-  Task<Result<service::v1::VerifyResponse>> verify(service::v1::VerifyRequest request) override;
-  Task<Result<service::v1::InfoResponse>> info() override;
-  Task<Status> declare(service::v1::DeclareRequest request) override;
+  Task<Result<::palyra::service::v1::CommitResponse>> commit(
+      ::palyra::service::v1::CommitRequest request) override;
+  Task<Result<::palyra::service::v1::ReadResponse>> read(
+      ::palyra::service::v1::ReadRequest request) override;
+  Task<Result<::palyra::service::v1::GetResponse>> get(
+      ::palyra::service::v1::GetRequest request) override;
+  Task<Result<::palyra::service::v1::QueryResponse>> query(
+      ::palyra::service::v1::QueryRequest request) override;
+  Task<Result<::palyra::service::v1::VerifyResponse>> verify(
+      ::palyra::service::v1::VerifyRequest request) override;
+  Task<Result<::palyra::service::v1::InfoResponse>> info() override;
+  Task<Status> declare(::palyra::service::v1::DeclareRequest request) override;
   Task<Result<std::string>> put_blob(std::string data) override;
   Task<Result<std::string>> get_blob(std::string digest) override;
 

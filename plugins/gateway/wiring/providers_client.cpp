@@ -6,7 +6,7 @@
 
 namespace palyra::gateway {
 
-namespace pb = service::v1;
+namespace pb = ::palyra::service::v1;
 
 namespace {
 

@@ -22,17 +22,18 @@ class ProvidersClient final : public Providers {
   Status start();
   void stop();
 
-  Task<ChatOutcome> chat(std::string instance, service::v1::ChatRequest request,
-                         std::function<void(const service::v1::ChatEvent&)> on_event,
+  Task<ChatOutcome> chat(std::string instance, ::palyra::service::v1::ChatRequest request,
+                         std::function<void(const ::palyra::service::v1::ChatEvent&)> on_event,
                          CancelToken cancel) override;
-  Task<Result<service::v1::ListModelsResponse>> models(std::string instance, bool probe) override;
+  Task<Result<::palyra::service::v1::ListModelsResponse>> models(std::string instance,
+                                                                 bool probe) override;
   // By name.
   std::vector<std::string> instances() const override;
 
  private:
   struct Provider {
     Client client;
-    std::optional<service::v1::ListModelsResponse> models;
+    std::optional<::palyra::service::v1::ListModelsResponse> models;
   };
   void changed(bool added, const std::string& instance);
   std::shared_ptr<Provider> find(const std::string& instance) const;

@@ -24,20 +24,20 @@ class ToolsClient final : public Tools {
   void stop();
 
   std::shared_ptr<const Catalogue> catalogue() const override { return merged_.catalogue; }
-  Task<Result<service::v1::InvokeResult>> invoke(
-      std::string instance, service::v1::InvokeRequest request, int64_t deadline_ns,
-      std::function<void(const service::v1::InvokeProgress&)> on_progress,
+  Task<Result<::palyra::service::v1::InvokeResult>> invoke(
+      std::string instance, ::palyra::service::v1::InvokeRequest request, int64_t deadline_ns,
+      std::function<void(const ::palyra::service::v1::InvokeProgress&)> on_progress,
       CancelToken cancel) override;
-  Task<Result<service::v1::VerifyCallResponse>> verify(std::string instance,
-                                                       service::v1::VerifyCallRequest request,
-                                                       int64_t deadline_ns) override;
+  Task<Result<::palyra::service::v1::VerifyCallResponse>> verify(
+      std::string instance, ::palyra::service::v1::VerifyCallRequest request,
+      int64_t deadline_ns) override;
 
  private:
   struct Offer {
     std::shared_ptr<Client> client;
     uint64_t number = 0;  // which appearance of the instance this is
     bool listed = false;
-    std::vector<service::v1::ToolInfo> tools;
+    std::vector<::palyra::service::v1::ToolInfo> tools;
   };
   void changed(bool added, const std::string& instance);
   Task<void> list(std::string instance, uint64_t number);
