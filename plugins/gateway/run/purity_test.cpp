@@ -29,7 +29,11 @@ bool is_source(const fs::path& path) {
   return path.extension() == ".h" || path.extension() == ".cpp";
 }
 
-bool is_test(const fs::path& path) { return path.string().find("_test.cpp") != std::string::npos; }
+// Tests and their fixtures ("testing.h", "testing/") play the world.
+bool is_test(const fs::path& path) {
+  return path.filename().string().find("_test.cpp") != std::string::npos ||
+         path.stem() == "testing" || path.parent_path().filename() == "testing";
+}
 
 TEST(Purity, SessionsRunsBackgroundAndDeliveryNameNoClockTimerThreadOrRandomSource) {
   const std::regex forbidden(
