@@ -33,6 +33,7 @@ struct Message {
   std::string text;
   std::string key;
   std::string session_id;  // empty = a new one
+  bool follow_up = false;
   bool acknowledged = false;
   std::string accepted_session;
   std::string run_id;
@@ -186,6 +187,7 @@ class Simulation {
       const auto& before = any(sent_);
       if (before->acknowledged) message->session_id = before->accepted_session;
     }
+    message->follow_up = !message->session_id.empty() && dice_.chance(50);
     sent_.push_back(message);
     clients_.spawn(deliver(message));
   }
@@ -193,11 +195,19 @@ class Simulation {
   void send_again() { clients_.spawn(deliver(any(sent_))); }
 
   Task<void> deliver(std::shared_ptr<Message> message) {
-    api::RunStart start;
-    start.set_text(message->text);
-    start.set_idempotency_key(message->key);
-    start.set_session_id(message->session_id);
-    auto accepted = co_await gateway_->start_run(caller_, std::move(start));
+    Result<AcceptedInput> accepted = Status(Code::kInternal, "not sent");
+    if (message->follow_up) {
+      api::FollowUp request;
+      request.set_text(message->text);
+      request.set_idempotency_key(message->key);
+      accepted = co_await gateway_->follow_up(caller_, message->session_id, std::move(request));
+    } else {
+      api::RunStart request;
+      request.set_text(message->text);
+      request.set_idempotency_key(message->key);
+      request.set_session_id(message->session_id);
+      accepted = co_await gateway_->start_run(caller_, std::move(request));
+    }
     if (!accepted.ok()) {
       say("refused: " + accepted.status().to_string());
       const Code code = accepted.status().code();
