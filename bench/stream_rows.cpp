@@ -22,7 +22,7 @@ e2e::DaemonOptions unhindered() {
   e2e::DaemonOptions options;
   options.model = "embedded/bench";
   options.gateway =
-      "[gateway.rate]\nper_second = 1e6\nburst = 1e6\n"
+      "[gateway.rate_limit]\nrequests_per_second = 1e6\nburst = 1e6\n"
       "[gateway.limits]\nmax_output_tokens = 100000000\n";
   options.embedded = "context_window = 400000000\n";
   return options;
