@@ -47,7 +47,7 @@ step "A turn that calls a tool; writing needs your approval"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 name="hello-$(date +%s).txt"
-prompt="/tool fs.write {\"path\": \"$name\", \"content\": \"Written by an agent.\\n\"}"
+prompt="/tool fs.write {\"path\": \"$name\", \"expected\": \"absent\", \"content\": \"Written by an agent.\\n\"}"
 show run "$prompt" --output json
 set +e
 "$palyra" run "$prompt" --output json </dev/null >"$work/run.json" 2>"$work/run.err"

@@ -17,23 +17,23 @@ class RunClient {
     stream_ = stub_->RunStream(&context_);
   }
 
-  bool start(const std::string& text, const std::string& session_id = "") {
+  bool start(const std::string& text, const std::string& session = "") {
     api::RunStreamRequest request;
     request.mutable_start()->set_text(text);
-    request.mutable_start()->set_session_id(session_id);
+    request.mutable_start()->set_session_id(session);
     return stream_->Write(request);
   }
   // Goes on after what an earlier client saw.
-  bool attach(const std::string& run_id, const RunClient* seen = nullptr) {
+  bool attach(const std::string& run, const RunClient* seen = nullptr) {
     api::RunStreamRequest request;
     auto* attach = request.mutable_attach();
-    attach->set_run_id(run_id);
+    attach->set_run_id(run);
     if (seen != nullptr) {
       take_over(*seen);
       attach->set_from_seq(seq + 1);
       attach->set_turn(turn);
       attach->set_attempt(attempt);
-      attach->set_offset(texts[turn].size());
+      attach->set_offset(turn == 0 ? 0 : texts[turn].size());
     }
     return stream_->Write(request);
   }
@@ -42,7 +42,12 @@ class RunClient {
   // Reads one event; false at the end of the stream.
   bool next() {
     if (!stream_->Read(&event)) return false;
-    if (!event.run_id().empty()) run_id = event.run_id();
+    if (!event.run_id().empty() && event.run_id() != run_id) {
+      // A follow-up is a run of its own.
+      if (!run_id.empty()) texts.clear();
+      run_id = event.run_id();
+      turn = attempt = 0;
+    }
     if (!event.session_id().empty()) session_id = event.session_id();
     if (event.seq() != 0) {
       if (event.seq() != seq + 1) {
@@ -53,7 +58,6 @@ class RunClient {
     }
     if (event.has_status()) {
       status = event.status();
-      // A follow-up is a run of its own.
       if (terminal()) finished_seq = std::exchange(seq, 0);
     }
     if (event.has_turn_restarted()) {

@@ -24,7 +24,9 @@ class RunTest : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(daemon_.start()) << daemon_.log(); }
   void TearDown() override {
-    if (daemon_.running()) EXPECT_EQ(daemon_.stop(), 0) << daemon_.log();
+    if (daemon_.running()) {
+      EXPECT_EQ(daemon_.stop(), 0) << daemon_.log();
+    }
   }
 
   api::VerifyTapeResponse verify(const std::string& run_id) {
@@ -56,7 +58,8 @@ class RunTest : public testing::Test {
 };
 
 std::string write_call(const std::string& path, const std::string& content) {
-  return "/tool fs.write {\"path\": \"" + path + "\", \"content\": \"" + content + "\"}";
+  return "/tool fs.write {\"path\": \"" + path + "\", \"expected\": \"absent\", \"content\": \"" +
+         content + "\"}";
 }
 
 TEST_F(RunTest, AMessageGoesInAndAStreamedDurableAnswerComesOut) {

@@ -130,7 +130,7 @@ void GrpcServer::stop() {
   end_calls();
   // Every reactor has been finished; the deadline only bounds clients that do not read their
   // status.
-  state_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+  state_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(250));
   state_->server->Wait();
   state_->server.reset();
 }
