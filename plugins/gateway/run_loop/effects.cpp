@@ -195,29 +195,31 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
 
   std::vector<palyra::common::v1::ToolCall> calls;
   bool too_long = false;
-  const auto on_event = [this, self, &calls, &too_long, cancel](const service::ChatEvent& event) {
-    if (ended_ || too_long) return;
-    if (event.has_text_delta()) {
-      text_ += event.text_delta();
-      hub_->add_text(event.text_delta());
-    } else if (event.has_reasoning_delta()) {
-      reasoning_ += event.reasoning_delta();
-      hub_->add_reasoning(event.reasoning_delta());
-    } else if (event.has_tool_call()) {
-      calls.push_back(event.tool_call());
-      return;
-    } else {
-      return;
-    }
-    if (text_.size() + reasoning_.size() > kTurnBytes) {
-      too_long = true;
-      cancel.cancel();
-      return;
-    }
-    maybe_store_partial();
-  };
-  const ChatOutcome outcome =
-      co_await environment_.world.providers.chat(instance, std::move(request), on_event, cancel);
+  // Named: GCC 12 destroys closures twice that are temporaries of a co_await.
+  std::function<void(const service::ChatEvent&)> on_event =
+      [this, self, &calls, &too_long, cancel](const service::ChatEvent& event) {
+        if (ended_ || too_long) return;
+        if (event.has_text_delta()) {
+          text_ += event.text_delta();
+          hub_->add_text(event.text_delta());
+        } else if (event.has_reasoning_delta()) {
+          reasoning_ += event.reasoning_delta();
+          hub_->add_reasoning(event.reasoning_delta());
+        } else if (event.has_tool_call()) {
+          calls.push_back(event.tool_call());
+          return;
+        } else {
+          return;
+        }
+        if (text_.size() + reasoning_.size() > kTurnBytes) {
+          too_long = true;
+          cancel.cancel();
+          return;
+        }
+        maybe_store_partial();
+      };
+  const ChatOutcome outcome = co_await environment_.world.providers.chat(
+      instance, std::move(request), std::move(on_event), cancel);
   if (ended_) co_return;
   if (partial_writing_) {
     // A partial that lands after the result would never be removed.
@@ -392,13 +394,12 @@ Task<tape::RunEvent> RunLoop::call_tool(run::Wanted wanted, palyra::common::v1::
     request.set_attempt(wanted.attempt);
     *request.mutable_context() = context;
     const auto self = shared_from_this();
-    // Named: GCC 12 copies the bits of a closure that is made inside a co_await expression.
-    const std::function<void(const service::InvokeProgress&)> on_progress =
+    std::function<void(const service::InvokeProgress&)> on_progress =
         [self, wanted](const service::InvokeProgress& progress) {
           if (!self->ended_) self->hub_->show(self->progress_event(wanted, progress.text()));
         };
     auto invoked = co_await environment_.world.tools.invoke(
-        found->second.instance, std::move(request), deadline, on_progress, cancel);
+        found->second.instance, std::move(request), deadline, std::move(on_progress), cancel);
     if (ended_ || state_.in_flight.count(wanted.ordinal) == 0) co_return event;
     if (invoked.ok()) {
       result = std::move(*invoked);

@@ -122,9 +122,9 @@ class GatewayImpl : public Gateway {
                                            std::string session_id);
 
   // sessions.cpp
-  Task<Result<api::Session>> change_session(
-      Caller caller, std::string session_id,
-      std::function<Status(api::Session&, tape::SessionEvent&)> change);
+  // Says in the event what it changed in the document; no event = nothing to do.
+  using Change = std::function<Status(api::Session&, tape::SessionEvent&)>;
+  Task<Result<api::Session>> change_session(Caller caller, std::string session_id, Change change);
 
   // recovery.cpp
   struct Recovery;

@@ -107,9 +107,8 @@ Task<Result<api::ListSessionsResponse>> GatewayImpl::list_sessions(
   co_return out;
 }
 
-Task<Result<api::Session>> GatewayImpl::change_session(
-    Caller caller, std::string session_id,
-    std::function<Status(api::Session&, tape::SessionEvent&)> change) {
+Task<Result<api::Session>> GatewayImpl::change_session(Caller caller, std::string session_id,
+                                                       Change change) {
   Status status = check_ulid("session_id", session_id);
   if (!status.ok()) co_return status;
   for (int round = 0;; ++round) {
@@ -148,48 +147,47 @@ Task<Result<api::Session>> GatewayImpl::rename_session(Caller caller,
   Status status = check_text("title", request.title(), 1, 200);
   if (!status.ok()) co_return status;
   const std::string title = request.title();
-  co_return co_await change_session(std::move(caller), request.session_id(),
-                                    [title](api::Session& session, tape::SessionEvent& event) {
-                                      session.set_title(title);
-                                      event.mutable_session_renamed()->set_title(title);
-                                      return Status();
-                                    });
+  // Named: GCC 12 destroys closures twice that are temporaries of a co_await.
+  Change change = [title](api::Session& session, tape::SessionEvent& event) {
+    session.set_title(title);
+    event.mutable_session_renamed()->set_title(title);
+    return Status();
+  };
+  co_return co_await change_session(std::move(caller), request.session_id(), std::move(change));
 }
 
 Task<Result<api::Session>> GatewayImpl::archive_session(Caller caller,
                                                         api::ArchiveSessionRequest request) {
   const bool archived = request.archived();
-  co_return co_await change_session(
-      std::move(caller), request.session_id(),
-      [archived](api::Session& session, tape::SessionEvent& event) {
-        if (session.archived() == archived) return Status();
-        if (archived && (!session.active_run().empty() || session.queued() > 0)) {
-          return Status(Code::kFailedPrecondition,
-                        "session " + session.session_id() +
-                            " has a run that has not ended; cancel it or wait for it first");
-        }
-        session.set_archived(archived);
-        event.mutable_session_archived()->set_archived(archived);
-        return Status();
-      });
+  Change change = [archived](api::Session& session, tape::SessionEvent& event) {
+    if (session.archived() == archived) return Status();
+    if (archived && (!session.active_run().empty() || session.queued() > 0)) {
+      return Status(Code::kFailedPrecondition,
+                    "session " + session.session_id() +
+                        " has a run that has not ended; cancel it or wait for it first");
+    }
+    session.set_archived(archived);
+    event.mutable_session_archived()->set_archived(archived);
+    return Status();
+  };
+  co_return co_await change_session(std::move(caller), request.session_id(), std::move(change));
 }
 
 Task<Result<api::Session>> GatewayImpl::reset_session(Caller caller,
                                                       api::ResetSessionRequest request) {
   const std::string principal = caller.principal;
-  co_return co_await change_session(
-      std::move(caller), request.session_id(),
-      [principal](api::Session& session, tape::SessionEvent& event) {
-        if (!session.active_run().empty() || session.queued() > 0) {
-          return Status(Code::kFailedPrecondition,
-                        "session " + session.session_id() +
-                            " has a run that has not ended; cancel it or wait for it first");
-        }
-        session.set_head_turn("");
-        session.set_turns(0);
-        event.mutable_session_reset()->set_principal(principal);
-        return Status();
-      });
+  Change change = [principal](api::Session& session, tape::SessionEvent& event) {
+    if (!session.active_run().empty() || session.queued() > 0) {
+      return Status(Code::kFailedPrecondition,
+                    "session " + session.session_id() +
+                        " has a run that has not ended; cancel it or wait for it first");
+    }
+    session.set_head_turn("");
+    session.set_turns(0);
+    event.mutable_session_reset()->set_principal(principal);
+    return Status();
+  };
+  co_return co_await change_session(std::move(caller), request.session_id(), std::move(change));
 }
 
 Task<Result<api::ListAgentsResponse>> GatewayImpl::list_agents(Caller, api::ListAgentsRequest) {

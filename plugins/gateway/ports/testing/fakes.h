@@ -37,7 +37,7 @@ struct Say {
   std::vector<palyra::common::v1::ToolCall> calls;
   // Not OK: the turn fails after the text.
   Status failure;
-  service::v1::FailureKind kind = service::v1::FAILURE_KIND_UNSPECIFIED;
+  palyra::service::v1::FailureKind kind = palyra::service::v1::FAILURE_KIND_UNSPECIFIED;
   // Stops after the text until it is released, or for ever.
   bool hang = false;
   int64_t input_tokens = 10;
@@ -67,7 +67,7 @@ class FakeProviders : public Providers {
     turn.hang = true;
     script.push_back(std::move(turn));
   }
-  void fail(Status status, service::v1::FailureKind kind) {
+  void fail(Status status, palyra::service::v1::FailureKind kind) {
     Say turn;
     turn.failure = std::move(status);
     turn.kind = kind;
@@ -81,14 +81,14 @@ class FakeProviders : public Providers {
   }
   size_t hanging() const { return hanging_.size(); }
 
-  Task<ChatOutcome> chat(std::string instance, service::v1::ChatRequest request,
-                         std::function<void(const service::v1::ChatEvent&)> on_event,
+  Task<ChatOutcome> chat(std::string instance, palyra::service::v1::ChatRequest request,
+                         std::function<void(const palyra::service::v1::ChatEvent&)> on_event,
                          CancelToken cancel) override {
     requests.push_back(request);
     ChatOutcome outcome;
     if (instance != "fake") {
       outcome.status = Status(Code::kUnavailable, "there is no provider " + instance);
-      outcome.failure.set_kind(service::v1::FAILURE_KIND_UNAVAILABLE);
+      outcome.failure.set_kind(palyra::service::v1::FAILURE_KIND_UNAVAILABLE);
       co_return outcome;
     }
     Say turn;
@@ -102,7 +102,7 @@ class FakeProviders : public Providers {
     for (const auto& part : turn.text) {
       co_await yield();
       if (cancel.cancelled()) break;
-      service::v1::ChatEvent event;
+      palyra::service::v1::ChatEvent event;
       event.set_text_delta(part);
       bytes += static_cast<int64_t>(part.size());
       on_event(event);
@@ -129,23 +129,24 @@ class FakeProviders : public Providers {
       co_return outcome;
     }
     for (const auto& call : turn.calls) {
-      service::v1::ChatEvent event;
+      palyra::service::v1::ChatEvent event;
       *event.mutable_tool_call() = call;
       on_event(event);
     }
-    outcome.result.set_finish_reason(turn.calls.empty() ? service::v1::FINISH_REASON_STOP
-                                                        : service::v1::FINISH_REASON_TOOL_CALLS);
+    outcome.result.set_finish_reason(turn.calls.empty()
+                                         ? palyra::service::v1::FINISH_REASON_STOP
+                                         : palyra::service::v1::FINISH_REASON_TOOL_CALLS);
     outcome.result.mutable_usage()->set_input_tokens(turn.input_tokens);
     outcome.result.mutable_usage()->set_output_tokens(bytes / 4 + 1);
     co_return outcome;
   }
-  Task<Result<service::v1::ListModelsResponse>> models(std::string, bool) override {
-    co_return service::v1::ListModelsResponse();
+  Task<Result<palyra::service::v1::ListModelsResponse>> models(std::string, bool) override {
+    co_return palyra::service::v1::ListModelsResponse();
   }
   std::vector<std::string> instances() const override { return {"fake"}; }
 
   std::deque<Say> script;
-  std::vector<service::v1::ChatRequest> requests;
+  std::vector<palyra::service::v1::ChatRequest> requests;
   bool stubborn = false;  // what hangs does not hear of a cancel
 
  private:
@@ -162,13 +163,13 @@ class FakeProviders : public Providers {
 // Tools that are functions. Every invocation is counted by its idempotency key.
 class FakeTools : public Tools {
  public:
-  using Invoke =
-      std::function<Result<service::v1::InvokeResult>(const service::v1::InvokeRequest&)>;
+  using Invoke = std::function<Result<palyra::service::v1::InvokeResult>(
+      const palyra::service::v1::InvokeRequest&)>;
 
   explicit FakeTools(Executor& executor)
       : executor_(executor), catalogue_(std::make_shared<Catalogue>()) {}
 
-  void add(const std::string& name, service::v1::ToolAccess access,
+  void add(const std::string& name, palyra::service::v1::ToolAccess access,
            palyra::common::v1::EffectClass effect, Invoke invoke,
            const std::string& schema = R"({"type":"object"})") {
     auto next = std::make_shared<Catalogue>(*catalogue_);
@@ -186,19 +187,19 @@ class FakeTools : public Tools {
     functions_[name] = std::move(invoke);
   }
   // A tool that answers with this text.
-  void add_text(const std::string& name, service::v1::ToolAccess access,
+  void add_text(const std::string& name, palyra::service::v1::ToolAccess access,
                 palyra::common::v1::EffectClass effect, const std::string& text) {
-    add(name, access, effect, [text](const service::v1::InvokeRequest&) {
-      service::v1::InvokeResult result;
+    add(name, access, effect, [text](const palyra::service::v1::InvokeRequest&) {
+      palyra::service::v1::InvokeResult result;
       result.set_content(text);
-      return Result<service::v1::InvokeResult>(std::move(result));
+      return Result<palyra::service::v1::InvokeResult>(std::move(result));
     });
   }
 
   std::shared_ptr<const Catalogue> catalogue() const override { return catalogue_; }
-  Task<Result<service::v1::InvokeResult>> invoke(
-      std::string, service::v1::InvokeRequest request, int64_t,
-      std::function<void(const service::v1::InvokeProgress&)> on_progress,
+  Task<Result<palyra::service::v1::InvokeResult>> invoke(
+      std::string, palyra::service::v1::InvokeRequest request, int64_t,
+      std::function<void(const palyra::service::v1::InvokeProgress&)> on_progress,
       CancelToken cancel) override {
     Slot<bool> slot;
     if (hang) {
@@ -208,15 +209,15 @@ class FakeTools : public Tools {
       executor_.post([slot] { slot.set(true); });
     }
     invoked.push_back(request);
-    service::v1::InvokeProgress progress;
+    palyra::service::v1::InvokeProgress progress;
     progress.set_text("working");
     on_progress(progress);
     const bool went_on = co_await slot;
     if (!went_on) co_return Status(Code::kCancelled, "cancelled");
     co_return functions_.at(request.name())(request);
   }
-  Task<Result<service::v1::VerifyCallResponse>> verify(std::string, service::v1::VerifyCallRequest,
-                                                       int64_t) override {
+  Task<Result<palyra::service::v1::VerifyCallResponse>> verify(
+      std::string, palyra::service::v1::VerifyCallRequest, int64_t) override {
     co_return verified;
   }
   void release() {
@@ -225,8 +226,8 @@ class FakeTools : public Tools {
     }
   }
 
-  std::vector<service::v1::InvokeRequest> invoked;
-  service::v1::VerifyCallResponse verified;
+  std::vector<palyra::service::v1::InvokeRequest> invoked;
+  palyra::service::v1::VerifyCallResponse verified;
   bool hang = false;
 
  private:

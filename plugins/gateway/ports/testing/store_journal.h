@@ -18,48 +18,59 @@ class StoreJournal : public Journal {
  public:
   explicit StoreJournal(palyra::journal::Store& store) : store_(store) {}
 
-  Task<Result<service::v1::CommitResponse>> commit(service::v1::CommitRequest request) override {
+  Task<Result<palyra::service::v1::CommitResponse>> commit(
+      palyra::service::v1::CommitRequest request) override {
     ++commits_;
-    return call<service::v1::CommitResponse>(&palyra::journal::Store::commit, std::move(request));
+    return call<palyra::service::v1::CommitResponse>(&palyra::journal::Store::commit,
+                                                     std::move(request));
   }
-  Task<Result<service::v1::ReadResponse>> read(service::v1::ReadRequest request) override {
+  Task<Result<palyra::service::v1::ReadResponse>> read(
+      palyra::service::v1::ReadRequest request) override {
     ++reads_;
-    return call<service::v1::ReadResponse>(&palyra::journal::Store::read, std::move(request));
+    return call<palyra::service::v1::ReadResponse>(&palyra::journal::Store::read,
+                                                   std::move(request));
   }
-  Task<Result<service::v1::GetResponse>> get(service::v1::GetRequest request) override {
-    return call<service::v1::GetResponse>(&palyra::journal::Store::get, std::move(request));
+  Task<Result<palyra::service::v1::GetResponse>> get(
+      palyra::service::v1::GetRequest request) override {
+    return call<palyra::service::v1::GetResponse>(&palyra::journal::Store::get, std::move(request));
   }
-  Task<Result<service::v1::QueryResponse>> query(service::v1::QueryRequest request) override {
-    return call<service::v1::QueryResponse>(&palyra::journal::Store::query, std::move(request));
+  Task<Result<palyra::service::v1::QueryResponse>> query(
+      palyra::service::v1::QueryRequest request) override {
+    return call<palyra::service::v1::QueryResponse>(&palyra::journal::Store::query,
+                                                    std::move(request));
   }
-  Task<Result<service::v1::VerifyResponse>> verify(service::v1::VerifyRequest request) override {
-    return call<service::v1::VerifyResponse>(&palyra::journal::Store::verify, std::move(request));
+  Task<Result<palyra::service::v1::VerifyResponse>> verify(
+      palyra::service::v1::VerifyRequest request) override {
+    return call<palyra::service::v1::VerifyResponse>(&palyra::journal::Store::verify,
+                                                     std::move(request));
   }
-  Task<Result<service::v1::InfoResponse>> info() override {
-    Slot<Result<service::v1::InfoResponse>> slot;
-    store_.info([slot](Result<service::v1::InfoResponse> result) { slot.set(std::move(result)); });
+  Task<Result<palyra::service::v1::InfoResponse>> info() override {
+    Slot<Result<palyra::service::v1::InfoResponse>> slot;
+    store_.info(
+        [slot](Result<palyra::service::v1::InfoResponse> result) { slot.set(std::move(result)); });
     co_return co_await slot;
   }
-  Task<Status> declare(service::v1::DeclareRequest request) override {
-    auto declared = co_await call<service::v1::DeclareResponse>(&palyra::journal::Store::declare,
-                                                                std::move(request));
+  Task<Status> declare(palyra::service::v1::DeclareRequest request) override {
+    auto declared = co_await call<palyra::service::v1::DeclareResponse>(
+        &palyra::journal::Store::declare, std::move(request));
     co_return declared.status();
   }
   Task<Result<std::string>> put_blob(std::string data) override {
     const std::string name = digest::sha256(data);
     size_t offset = 0;
     do {
-      service::v1::PutBlobRequest request;
+      palyra::service::v1::PutBlobRequest request;
       const size_t size = std::min<size_t>(data.size() - offset, 1024 * 1024);
       request.set_digest(name);
       request.set_offset(offset);
       request.set_data(data.substr(offset, size));
       offset += size;
       request.set_last(offset == data.size());
-      Slot<Result<service::v1::PutBlobResponse>> slot;
-      store_.put_blob(
-          std::move(request), "gateway",
-          [slot](Result<service::v1::PutBlobResponse> result) { slot.set(std::move(result)); });
+      Slot<Result<palyra::service::v1::PutBlobResponse>> slot;
+      store_.put_blob(std::move(request), "gateway",
+                      [slot](Result<palyra::service::v1::PutBlobResponse> result) {
+                        slot.set(std::move(result));
+                      });
       const auto answer = co_await slot;
       if (!answer.ok()) co_return answer.status();
       if (answer.value().exists()) break;
@@ -69,11 +80,11 @@ class StoreJournal : public Journal {
   Task<Result<std::string>> get_blob(std::string digest) override {
     std::string out;
     for (;;) {
-      service::v1::GetBlobRequest request;
+      palyra::service::v1::GetBlobRequest request;
       request.set_digest(digest);
       request.set_offset(out.size());
-      auto part = co_await call<service::v1::GetBlobResponse>(&palyra::journal::Store::get_blob,
-                                                              std::move(request));
+      auto part = co_await call<palyra::service::v1::GetBlobResponse>(
+          &palyra::journal::Store::get_blob, std::move(request));
       if (!part.ok()) co_return part.status();
       out += part->data();
       if (part->data().empty() || out.size() >= part->size()) co_return out;

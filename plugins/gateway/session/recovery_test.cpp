@@ -1,0 +1,173 @@
+// The power goes at any moment, and nothing that was accepted is lost.
+#include "plugins/gateway/session/testing.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <random>
+
+namespace palyra::gateway::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::SizeIs;
+
+TEST(Recovery, ARunThatACrashCutOffIsContinued) {
+  House house;
+  house.providers.hang({"half an ans"});
+  const auto accepted = house.send("hi");
+  ASSERT_TRUE(accepted.ok());
+  house.crash();
+  house.providers.say({"a whole answer"});
+  house.start();
+  ASSERT_TRUE(house.recovered.ok()) << house.recovered.to_string();
+  house.executor.run_until_idle();
+  const auto run = house.run_of(accepted.value().run_id);
+  EXPECT_EQ(run.state(), api::RUN_STATE_COMPLETED);
+  EXPECT_EQ(run.text(), "a whole answer");
+  EXPECT_THAT(house.tape_of(accepted.value().run_id), Contains("model_turn_interrupted"));
+}
+
+TEST(Recovery, TextThatWasShownIsOnTheTapeAfterACrash) {
+  House house;
+  house.providers.hang({std::string(5'000, 'x')});
+  const auto accepted = house.send("hi");
+  house.executor.run_until_idle();
+  house.crash();
+  house.providers.say({"again"});
+  house.start();
+  house.executor.run_until_idle();
+  api::ReadTapeRequest request;
+  request.set_run_id(accepted.value().run_id);
+  const auto page = house.run(house.gateway->read_tape(House::caller(), request));
+  ASSERT_TRUE(page.ok());
+  size_t shown = 0;
+  for (const auto& entry : page.value().entries()) {
+    tape::RunEvent event;
+    ASSERT_TRUE(event.ParseFromString(entry.payload()));
+    if (event.has_model_turn_interrupted()) {
+      shown = event.model_turn_interrupted().partial_text().size();
+    }
+  }
+  EXPECT_EQ(shown, 5'000u);
+  service::GetRequest get;
+  get.set_collection("partials");
+  get.set_key(accepted.value().run_id);
+  EXPECT_FALSE(house.run(house.journal.get(get)).value().has_document());
+}
+
+TEST(Recovery, AWatcherThatComesBackIsToldThatTheTurnBeganAgain) {
+  House house;
+  house.providers.hang({"half"});
+  const auto accepted = house.send("hi");
+  house.crash();
+  house.providers.say({"whole"});
+  house.start();
+  house.executor.run_until_idle();
+  api::RunAttach request;
+  request.set_run_id(accepted.value().run_id);
+  request.set_from_seq(6);
+  request.set_turn(1);
+  request.set_attempt(1);
+  request.set_offset(4);
+  const auto subscription = house.run(house.gateway->attach(House::caller(), request));
+  ASSERT_TRUE(subscription.ok());
+  std::string text = "half";
+  for (const auto& event : house.all(*subscription.value())) {
+    if (event.has_turn_restarted()) text.clear();
+    if (event.has_model_delta()) {
+      EXPECT_EQ(event.model_delta().offset(), text.size());
+      text += event.model_delta().text();
+    }
+  }
+  EXPECT_EQ(text, "whole");
+}
+
+TEST(Recovery, QueuedInputsGoOnInTheirOrder) {
+  House house;
+  house.providers.hang({"one"});
+  const auto first = house.send("1");
+  const auto second = house.send("2", first.value().session_id);
+  const auto third = house.send("3", first.value().session_id);
+  ASSERT_TRUE(third.ok());
+  house.crash();
+  house.providers.say({"first"});
+  house.start();
+  house.executor.run_until_idle();
+  EXPECT_EQ(house.run_of(first.value().run_id).text(), "first");
+  EXPECT_EQ(house.run_of(second.value().run_id).text(), "echo: 2");
+  EXPECT_EQ(house.run_of(third.value().run_id).text(), "echo: 3");
+}
+
+TEST(Recovery, ARestartWithoutACrashLeavesNothingSuspended) {
+  House house;
+  house.providers.hang({"half"});
+  const auto accepted = house.send("hi");
+  auto subscription = house.attach(accepted.value().run_id);
+  auto waiting = house.begin(subscription->next());
+  house.executor.run_until_idle();
+  house.stop();
+  subscription.reset();
+  house.providers.say({"whole"});
+  house.start();
+  house.executor.run_until_idle();
+  EXPECT_EQ(house.run_of(accepted.value().run_id).text(), "whole");
+}
+
+// Cuts the power at a random moment of a conversation with tools, again and again.
+TEST(Recovery, WhereverThePowerGoesEveryAcceptedMessageIsAnsweredOnce) {
+  const char* given = std::getenv("PALYRA_TEST_SEED");
+  const uint64_t base = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
+  for (uint64_t seed = base; seed < base + 60; ++seed) {
+    SCOPED_TRACE("PALYRA_TEST_SEED=" + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    policy::PolicyRules rules;
+    rules.write_default = tape::VERDICT_ALLOW;
+    House house(seed, test_options(), rules);
+    std::map<std::string, int> effects;
+    house.tools.add("mail.send", service::TOOL_ACCESS_WRITE, palyra::common::v1::EFFECT_CLASS_KEYED,
+                    [&effects](const service::InvokeRequest& request) {
+                      effects[request.idempotency_key()] = 1;
+                      service::InvokeResult result;
+                      result.set_content("sent");
+                      return Result<service::InvokeResult>(result);
+                    });
+    std::vector<std::string> accepted;
+    std::string session;
+    for (int message = 0; message < 4; ++message) {
+      house.providers.script.clear();
+      if (random() % 2 == 0) house.providers.call("mail.send", "{}");
+      const std::string key = "k" + std::to_string(message);
+      auto answer = house.begin(house.gateway->start_run(
+          House::caller(), House::say("m" + std::to_string(message), session, key)));
+      for (auto steps = random() % 60; steps > 0; --steps) house.executor.run_one();
+      if (answer->has_value() && (*answer)->ok()) {
+        accepted.push_back((*answer)->value().run_id);
+        session = (*answer)->value().session_id;
+      }
+      answer.reset();
+      house.crash();
+      house.start();
+      ASSERT_TRUE(house.recovered.ok()) << house.recovered.to_string();
+      if (random() % 2 == 0) house.executor.run_until_idle();
+      // Who got no answer asks again with the key.
+      const auto again = house.send("m" + std::to_string(message), session, key);
+      ASSERT_TRUE(again.ok()) << again.status().to_string();
+      session = again.value().session_id;
+      accepted.push_back(again.value().run_id);
+    }
+    house.advance_ms(120'000);
+    for (const auto& run_id : accepted) {
+      const auto run = house.run_of(run_id);
+      EXPECT_EQ(run.state(), api::RUN_STATE_COMPLETED) << run.DebugString();
+    }
+    api::VerifyTapeRequest verify;
+    verify.set_session_id(session);
+    const auto verified = house.run(house.gateway->verify_tape(House::caller(), verify));
+    EXPECT_TRUE(verified.ok() && verified.value().ok());
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace palyra::gateway::testing
