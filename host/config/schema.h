@@ -22,8 +22,8 @@ std::vector<Finding> apply_schema(const nlohmann::json& schema, nlohmann::json& 
 // True for "env:NAME", "file:PATH" and "vault:PATH".
 bool is_secret_reference(const nlohmann::json& value);
 
-// `value` with everything at a secret property that is not a reference, and everything at a key that the
-// schema does not know, replaced by "<refused>".
+// `value` with everything at a secret property that is not a reference, and everything at a key
+// that the schema does not know, replaced by "<refused>".
 nlohmann::json without_secrets(const nlohmann::json& schema, nlohmann::json value);
 
 // What apply_schema leaves to a full JSON Schema implementation (conditionals, dependencies, ...).

@@ -51,7 +51,8 @@ struct PolicyRequest {
   std::string channel;
   std::string session;
   std::string tool;
-  palyra::service::v1::ToolAccess access = palyra::service::v1::TOOL_ACCESS_UNSPECIFIED;  // treated as WRITE
+  palyra::service::v1::ToolAccess access =
+      palyra::service::v1::TOOL_ACCESS_UNSPECIFIED;  // treated as WRITE
   std::string arguments_json;
   std::vector<std::string> agent_tools;  // what the agent may use; empty = all
 };

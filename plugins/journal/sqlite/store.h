@@ -29,8 +29,8 @@ struct SqliteOptions {
   size_t group_commit_max = 256;
   // Reading threads, 1..16.
   size_t readers = 2;
-  // The database grows no further: writes that need more end RESOURCE_EXHAUSTED. 0 = no limit but the
-  // disk's.
+  // The database grows no further: writes that need more end RESOURCE_EXHAUSTED. 0 = no limit but
+  // the disk's.
   uint64_t max_bytes = 0;
 };
 

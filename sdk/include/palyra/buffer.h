@@ -14,18 +14,18 @@ extern "C" {
 typedef struct palyra_buffers {
   uint32_t struct_size;
   uint32_t minor;
-  void *ctx;
+  void* ctx;
   /* A buffer of `size` bytes (0..1 GiB) with one reference; *data is writable until seal. NULL when
    * memory is out. [any] */
-  palyra_buffer *(*alloc)(void *ctx, uint64_t size, uint8_t **data);
+  palyra_buffer* (*alloc)(void* ctx, uint64_t size, uint8_t** data);
   /* Fixes the content to the first `size` bytes (<= the allocated size). [any] */
-  void (*seal)(void *ctx, palyra_buffer *buffer, uint64_t size);
+  void (*seal)(void* ctx, palyra_buffer* buffer, uint64_t size);
   /* The content; valid while a reference is held. [any] */
-  palyra_bytes (*view)(void *ctx, const palyra_buffer *buffer);
+  palyra_bytes (*view)(void* ctx, const palyra_buffer* buffer);
   /* [any] */
-  void (*retain)(void *ctx, palyra_buffer *buffer);
+  void (*retain)(void* ctx, palyra_buffer* buffer);
   /* NULL is a no-op. [any] */
-  void (*release)(void *ctx, palyra_buffer *buffer);
+  void (*release)(void* ctx, palyra_buffer* buffer);
 } palyra_buffers;
 
 #ifdef __cplusplus

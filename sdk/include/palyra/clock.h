@@ -14,11 +14,11 @@ extern "C" {
 typedef struct palyra_clock {
   uint32_t struct_size;
   uint32_t minor;
-  void *ctx;
+  void* ctx;
   /* [any] */
-  palyra_mono_ns (*mono_now)(void *ctx);
+  palyra_mono_ns (*mono_now)(void* ctx);
   /* Nanoseconds since 1970-01-01T00:00:00Z; may jump. [any] */
-  int64_t (*wall_now)(void *ctx);
+  int64_t (*wall_now)(void* ctx);
 } palyra_clock;
 
 #ifdef __cplusplus

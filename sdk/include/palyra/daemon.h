@@ -15,7 +15,7 @@ extern "C" {
 typedef struct palyra_daemon {
   uint32_t struct_size;
   uint32_t minor;
-  void *ctx;
+  void* ctx;
   /* A JSON document by name. [any] Errors: NOT_FOUND for an unknown name.
    *   "plugins"  [{"instance","id","version","vendor","path","state","reason","isolation",
    *               "provides":[],"concurrency"}]  state: found, active, quarantined, stopped
@@ -23,11 +23,11 @@ typedef struct palyra_daemon {
    *   "paths"    {"config","state_dir","log","plugins":[]}
    *   "checks"   [{"name","status":"ok|warn|fail","message","fix"}]  the host's part of doctor
    *   "metrics"  [{"name","kind","labels":{},"value"}] */
-  palyra_status (*describe)(void *ctx, palyra_str what, palyra_buffer **json, palyra_error *error);
+  palyra_status (*describe)(void* ctx, palyra_str what, palyra_buffer** json, palyra_error* error);
   /* Tells the host that the daemon serves clients: ends start-up, feeds sd_notify. [any] */
-  void (*ready)(void *ctx);
+  void (*ready)(void* ctx);
   /* Asks for a graceful stop, as SIGTERM does. [any] */
-  void (*request_stop)(void *ctx);
+  void (*request_stop)(void* ctx);
 } palyra_daemon;
 
 #ifdef __cplusplus

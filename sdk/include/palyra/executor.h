@@ -14,22 +14,22 @@ extern "C" {
 
 #define PALYRA_EXECUTOR "palyra.executor/1"
 
-typedef void (*palyra_task_fn)(void *arg);
+typedef void (*palyra_task_fn)(void* arg);
 
 typedef struct palyra_executor {
   uint32_t struct_size;
   uint32_t minor;
-  void *ctx;
+  void* ctx;
   /* Runs fn(arg) on the lane, never inside this call. After stop: dropped. [any] */
-  void (*post)(void *ctx, palyra_task_fn fn, void *arg);
+  void (*post)(void* ctx, palyra_task_fn fn, void* arg);
   /* Runs fn(arg) on the lane at or after `when`. The handle names the timer. [any] */
-  palyra_handle (*post_at)(void *ctx, palyra_mono_ns when, palyra_task_fn fn, void *arg);
+  palyra_handle (*post_at)(void* ctx, palyra_mono_ns when, palyra_task_fn fn, void* arg);
   /* 1 if the timer was removed and fn will not run; 0 if it ran, is about to run, or is unknown. On
    * the lane the answer is final. [any] */
-  uint32_t (*cancel_timer)(void *ctx, palyra_handle timer);
+  uint32_t (*cancel_timer)(void* ctx, palyra_handle timer);
   /* Runs fn(arg) on a host thread that may block (file I/O, resolution); at most 4 at once for one
    * instance, more queue. [any]; fn is [pool] */
-  void (*post_blocking)(void *ctx, palyra_task_fn fn, void *arg);
+  void (*post_blocking)(void* ctx, palyra_task_fn fn, void* arg);
 } palyra_executor;
 
 #ifdef __cplusplus

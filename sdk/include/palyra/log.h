@@ -23,11 +23,11 @@ enum {
 typedef struct palyra_log {
   uint32_t struct_size;
   uint32_t minor;
-  void *ctx;
+  void* ctx;
   /* 1 if a line of this level would be written. [any] */
-  uint32_t (*enabled)(void *ctx, uint32_t level);
+  uint32_t (*enabled)(void* ctx, uint32_t level);
   /* Writes one line. `fields` may be NULL if count is 0. [any] */
-  void (*write)(void *ctx, uint32_t level, palyra_str message, const palyra_field *fields,
+  void (*write)(void* ctx, uint32_t level, palyra_str message, const palyra_field* fields,
                 uint32_t count);
 } palyra_log;
 

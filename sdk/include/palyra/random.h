@@ -14,9 +14,9 @@ extern "C" {
 typedef struct palyra_random {
   uint32_t struct_size;
   uint32_t minor;
-  void *ctx;
+  void* ctx;
   /* Fills `size` bytes. Never fails. [any] */
-  void (*fill)(void *ctx, uint8_t *out, uint64_t size);
+  void (*fill)(void* ctx, uint8_t* out, uint64_t size);
 } palyra_random;
 
 #ifdef __cplusplus
