@@ -18,7 +18,7 @@ Status problem(std::string sentence) {
   return {Code::kFailedPrecondition, std::move(sentence), PALYRA_ERROR_USER_FAULT};
 }
 
-// "/work/a" contains "/work/a" and "/work/a/b", not "/work/ab". Purely textual: the kernel decides
+// "/srv/a" contains "/srv/a" and "/srv/a/b", not "/srv/ab". Purely textual: the kernel decides
 // later.
 bool contains(const std::string& root, const std::string& path) {
   return path.size() >= root.size() && path.compare(0, root.size(), root) == 0 &&
