@@ -7,6 +7,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
+#include <sstream>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,7 +45,80 @@ std::string check_words(const std::string& status) {
 }
 
 void print_place(const char* name, const std::string& value) {
-  std::printf("%-10s %s\n", name, value.empty() ? "-" : value.c_str());
+  std::printf("%-10s %s\n", name, value.empty() ? "-" : one_line(value).c_str());
+}
+
+// Indented, but for ndjson.
+void print_json(const GlobalOptions& global, const nlohmann::ordered_json& json) {
+  const int indent = global.output == Output::kNdjson ? -1 : 2;
+  const std::string text =
+      json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::printf("%s\n", terminal_json(text).c_str());
+}
+
+constexpr int kNotRunnable = 127;
+
+// What `palyrad --check` says of a configuration.
+struct ConfigCheck {
+  int code = kNotRunnable;
+  std::string said;
+  std::vector<std::string> problems;
+};
+
+ConfigCheck examine_config(const std::string& config) {
+  ConfigCheck check;
+  const std::string program = daemon_program();
+  int said[2];
+  if (pipe2(said, O_CLOEXEC) != 0) return check;
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(said[1], 1);
+    dup2(said[1], 2);
+    execlp(program.c_str(), program.c_str(), "--config", config.c_str(), "--check", nullptr);
+    _exit(kNotRunnable);
+  }
+  close(said[1]);
+  char buffer[4096];
+  ssize_t size = 0;
+  while ((size = read(said[0], buffer, sizeof buffer)) > 0) {
+    check.said.append(buffer, static_cast<size_t>(size));
+  }
+  close(said[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  check.code = WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(kExitInternal);
+  const std::string prefix = "palyrad: ";
+  std::istringstream lines(check.said);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(prefix, 0) == 0) check.problems.push_back(line.substr(prefix.size()));
+  }
+  return check;
+}
+
+void add_check(api::DoctorResponse& response, const std::string& name, const std::string& status,
+               const std::string& message, const std::string& fix) {
+  auto* check = response.add_checks();
+  check->set_name(name);
+  check->set_status(status);
+  check->set_message(message);
+  check->set_fix(fix);
+}
+
+// Without a daemon nobody else says why it would not start.
+void add_config_checks(api::DoctorResponse& response, const GlobalOptions& global) {
+  const std::string config = find_config(global);
+  if (config.empty()) {
+    return add_check(response, "config", "fail", "no palyra.toml was found", "palyra setup");
+  }
+  const ConfigCheck check = examine_config(config);
+  if (check.code == kExitOk) return add_check(response, "config", "ok", config + " is fine", "");
+  if (check.code == kNotRunnable) {
+    return add_check(response, "program", "fail", "cannot run " + daemon_program(),
+                     "install palyrad beside palyra or into the PATH");
+  }
+  for (const std::string& problem : check.problems) {
+    add_check(response, "config", "fail", problem, "edit " + config);
+  }
 }
 
 nlohmann::ordered_json places(const GlobalOptions& global) {
@@ -52,7 +127,7 @@ nlohmann::ordered_json places(const GlobalOptions& global) {
   all["config"] = find_config(global);
   all["state_dir"] = state_dir;
   all["token"] = token_file(state_dir);
-  all["log"] = log_file(state_dir);
+  all["log"] = find_log(global);
   all["daemon"] = daemon_program();
   all["endpoint"] = read_small_file(endpoint_file(state_dir)).value_or("");
   all["pid"] = running_daemon(state_dir);
@@ -63,7 +138,7 @@ nlohmann::ordered_json places(const GlobalOptions& global) {
 
 int list_agents(const GlobalOptions& global) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   return call_and_print<Gateway, api::ListAgentsRequest, api::ListAgentsResponse>(
       connection, connection.gateway(), &Gateway::ListAgents, {},
       [](const api::ListAgentsResponse& response) {
@@ -80,7 +155,7 @@ int list_agents(const GlobalOptions& global) {
 
 int list_models(const GlobalOptions& global, bool probe) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::ListModelsRequest request;
   request.set_probe(probe);
   Progress progress("asking the providers");
@@ -113,7 +188,7 @@ int list_models(const GlobalOptions& global, bool probe) {
 
 int list_plugins(const GlobalOptions& global) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   return call_and_print<Admin, api::ListPluginsRequest, api::ListPluginsResponse>(
       connection, connection.admin(), &Admin::ListPlugins, {},
       [](const api::ListPluginsResponse& response) {
@@ -131,7 +206,7 @@ int list_plugins(const GlobalOptions& global) {
 
 int show_plugin(const GlobalOptions& global, const std::string& instance) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   auto context = connection.context();
   api::ListPluginsResponse response;
   const auto status = connection.admin().ListPlugins(context.get(), {}, &response);
@@ -158,14 +233,17 @@ int show_plugin(const GlobalOptions& global, const std::string& instance) {
 
 int show_config(const GlobalOptions& global) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   auto context = connection.context();
   api::GetConfigResponse response;
   const auto status = connection.admin().GetConfig(context.get(), {}, &response);
   if (!status.ok()) return connection.explain(status);
   const auto json = nlohmann::ordered_json::parse(response.config_json(), nullptr, false);
-  std::printf("%s\n", global.output == Output::kNdjson ? response.config_json().c_str()
-                                                       : json.dump(2).c_str());
+  if (json.is_discarded()) {
+    return complain("the daemon's answer is no JSON; are palyra and palyrad of one version?",
+                    kExitInternal);
+  }
+  print_json(global, json);
   return kExitOk;
 }
 
@@ -174,21 +252,20 @@ int check_config(const GlobalOptions& global) {
   if (config.empty()) {
     return complain("no palyra.toml found; make one with: palyra setup", kExitConfig);
   }
-  const std::string program = daemon_program();
-  const pid_t child = fork();
-  if (child == 0) {
-    execlp(program.c_str(), program.c_str(), "--config", config.c_str(), "--check", nullptr);
-    _exit(127);
+  const ConfigCheck check = examine_config(config);
+  if (check.code == kNotRunnable) {
+    return complain("cannot run " + daemon_program() + "; is palyrad installed?", kExitUnavailable);
   }
-  int status = 0;
-  waitpid(child, &status, 0);
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(kExitInternal);
-  if (code == 127) return complain("cannot run " + program, kExitUnavailable);
-  if (global.output != Output::kText) {
-    std::printf("{\"config\": %s, \"ok\": %s}\n", nlohmann::json(config).dump().c_str(),
-                code == 0 ? "true" : "false");
+  if (global.output == Output::kText) {
+    std::fputs(printable(check.said).c_str(), check.code == kExitOk ? stdout : stderr);
+    return check.code;
   }
-  return code;
+  nlohmann::ordered_json answer;
+  answer["config"] = config;
+  answer["ok"] = check.code == kExitOk;
+  answer["problems"] = check.problems;
+  print_json(global, answer);
+  return check.code;
 }
 
 int doctor(const GlobalOptions& global) {
@@ -197,18 +274,17 @@ int doctor(const GlobalOptions& global) {
   Connection connection(global);
   grpc::Status status(grpc::StatusCode::UNAVAILABLE, "");
   if (!where["endpoint"].get<std::string>().empty() || !global.endpoint.empty()) {
-    if (!connection.find_daemon()) return kExitUnavailable;
+    if (const int code = connection.find_daemon(); code != kExitOk) return code;
     Progress progress("examining");
     auto context = connection.context();
     status = connection.admin().Doctor(context.get(), {}, &response);
   }
   if (!status.ok()) {
-    auto* check = response.add_checks();
-    check->set_name("daemon");
-    check->set_status("fail");
-    check->set_message(status.error_message().empty() ? "no daemon answers"
-                                                      : status.error_message());
-    check->set_fix("palyra daemon start");
+    const bool absent = status.error_code() == grpc::StatusCode::UNAVAILABLE;
+    if (absent) add_config_checks(response, global);
+    add_check(response, "daemon", "fail",
+              absent ? "no daemon answers" : connection.sentence(status),
+              absent ? "palyra daemon start" : "");
   }
   int failures = 0;
   for (const auto& check : response.checks()) failures += check.status() == "fail" ? 1 : 0;
@@ -218,15 +294,18 @@ int doctor(const GlobalOptions& global) {
     }
     std::printf("\n");
     for (const auto& check : response.checks()) {
-      std::printf("%s  %s: %s\n", check_words(check.status()).c_str(), check.name().c_str(),
-                  printable(check.message()).c_str());
+      std::printf("%s  %s: %s\n", check_words(check.status()).c_str(),
+                  one_line(check.name()).c_str(), printable(check.message()).c_str());
       if (!check.fix().empty()) std::printf("      fix: %s\n", printable(check.fix()).c_str());
     }
   } else {
     nlohmann::ordered_json all;
     all["places"] = where;
-    all["checks"] = nlohmann::ordered_json::parse(to_json(response, false))["checks"];
-    std::printf("%s\n", all.dump(global.output == Output::kJson ? 2 : -1).c_str());
+    all["checks"] = nlohmann::json::array();
+    for (const auto& check : response.checks()) {
+      all["checks"].push_back(nlohmann::ordered_json::parse(to_json(check, false)));
+    }
+    print_json(global, all);
   }
   if (!status.ok() && status.error_code() != grpc::StatusCode::UNAVAILABLE) {
     return exit_code(status);
@@ -237,7 +316,7 @@ int doctor(const GlobalOptions& global) {
 
 int status(const GlobalOptions& global) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   return call_and_print<Admin, api::GetStatusRequest, api::GetStatusResponse>(
       connection, connection.admin(), &Admin::GetStatus, {},
       [&](const api::GetStatusResponse& response) {

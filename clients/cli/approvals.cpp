@@ -24,7 +24,7 @@ const char* verdict_word(const api::Approval& approval) {
 
 int decide(const GlobalOptions& global, const api::ApprovalDecision& decision) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   return call_and_print<Stub, api::ApprovalDecision, api::Approval>(
       connection, connection.approvals(), &Stub::DecideApproval, decision,
       [](const api::Approval& approval) {
@@ -38,7 +38,7 @@ int decide(const GlobalOptions& global, const api::ApprovalDecision& decision) {
 
 int list_approvals(const GlobalOptions& global, bool all, int limit) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::ListApprovalsRequest request;
   request.set_include_decided(all);
   Table table({"APPROVAL", "STATE", "REQUESTED", "TOOL", "ARGUMENTS"});
@@ -50,7 +50,7 @@ int list_approvals(const GlobalOptions& global, bool all, int limit) {
       [&](const api::Approval& approval) {
         table.add({approval.request().approval_id(), verdict_word(approval),
                    local_time(approval.requested_at_ms()), approval.request().tool(),
-                   approval.request().arguments_json().substr(0, 60)});
+                   shortened(approval.request().arguments_json(), 60)});
       },
       [&](bool more) {
         if (table.empty()) return (void)std::printf("Nothing waits for an approval.\n");

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,12 @@ inline int print_completion(const CLI::App& app, const std::string& shell) {
   collect_words(app, "", words);
   if (shell == "fish") {
     for (const auto& [path, list] : words) {
-      const std::string condition =
-          path.empty() ? "__fish_use_subcommand" : "__fish_seen_subcommand_from " + path;
+      std::string condition = path.empty() ? "__fish_use_subcommand" : "";
+      std::istringstream commands(path);
+      for (std::string command; commands >> command;) {
+        condition += (condition.empty() ? "" : "; and ") +
+                     std::string("__fish_seen_subcommand_from ") + command;
+      }
       std::printf("complete -c palyra -n '%s' -f -a '%s'\n", condition.c_str(), list.c_str());
     }
     return 0;

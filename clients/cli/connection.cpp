@@ -4,6 +4,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +22,8 @@ std::string to_json(const google::protobuf::Message& message, bool pretty) {
 }
 
 int complain(const std::string& sentence, int code) {
+  Progress::make_room();
+  std::fflush(stdout);
   std::fprintf(stderr, "%s %s\n", styled(Style::kRed, "palyra:", 2).c_str(),
                printable(sentence).c_str());
   return code;
@@ -28,21 +31,38 @@ int complain(const std::string& sentence, int code) {
 
 Connection::Connection(const GlobalOptions& options) : options_(options) {}
 
-bool Connection::find_daemon() {
+int Connection::find_daemon() {
+  if (options_.state_dir.empty() && options_.endpoint.empty()) {
+    // Otherwise a mistyped --config would lead to the daemon of another one.
+    const std::string problem = config_problem(options_);
+    if (!problem.empty()) return complain(problem, kExitConfig);
+  }
   const std::string state_dir = find_state_dir(options_);
   endpoint_ = options_.endpoint;
   if (endpoint_.empty()) {
-    const auto file = read_small_file(endpoint_file(state_dir));
+    const std::string path = endpoint_file(state_dir);
+    const auto file = read_small_file(path);
+    if (!file && errno == EACCES) {
+      return complain("this user may not read " + path +
+                          "; run as the daemon's user, or use --endpoint and PALYRA_TOKEN",
+                      kExitNoPermission);
+    }
     if (!file || file->empty()) {
-      complain("no daemon is running here (" + state_dir + "); start it with: palyra daemon start",
-               kExitUnavailable);
-      return false;
+      return complain(
+          "no daemon is running here (" + state_dir + "); start it with: palyra daemon start",
+          kExitUnavailable);
     }
     endpoint_ = *file;
   }
+  if (!is_loopback_endpoint(endpoint_)) {
+    return complain("the endpoint " + endpoint_ +
+                        " is not on this machine and there is no TLS, so the token would be "
+                        "sent in clear; use an SSH tunnel and --endpoint 127.0.0.1:PORT",
+                    kExitUsage);
+  }
   token_ = options_.token;
   if (token_.empty()) token_ = read_small_file(token_file(state_dir)).value_or("");
-  return true;
+  return kExitOk;
 }
 
 std::shared_ptr<grpc::Channel> Connection::channel() {
@@ -68,18 +88,21 @@ std::unique_ptr<grpc::ClientContext> Connection::context(int seconds) const {
 }
 
 int Connection::explain(const grpc::Status& status) const {
-  if (status.ok()) return kExitOk;
-  std::string sentence = status.error_message();
+  return status.ok() ? static_cast<int>(kExitOk) : complain(sentence(status), exit_code(status));
+}
+
+std::string Connection::sentence(const grpc::Status& status) const {
+  std::string words = status.error_message();
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-      sentence.find("daemon") == std::string::npos) {
-    sentence = "no daemon answers at " + endpoint_ + "; start it with: palyra daemon start";
+      words.find("daemon") == std::string::npos) {
+    words = "no daemon answers at " + endpoint_ + "; start it with: palyra daemon start";
   } else if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED && token_.empty()) {
-    sentence = "no token: " + token_file(find_state_dir(options_)) +
-               " cannot be read by this user; run as the daemon's user or set PALYRA_TOKEN";
-  } else if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED && sentence.empty()) {
-    sentence = "the daemon at " + endpoint_ + " did not answer in time; see: palyra daemon logs";
+    words = "no token: " + token_file(find_state_dir(options_)) +
+            " cannot be read by this user; run as the daemon's user or set PALYRA_TOKEN";
+  } else if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED && words.empty()) {
+    words = "the daemon at " + endpoint_ + " did not answer in time; see: palyra daemon logs";
   }
-  return complain(sentence, exit_code(status));
+  return words;
 }
 
 api::GatewayService::Stub& Connection::gateway() {

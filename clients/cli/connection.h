@@ -28,12 +28,14 @@ class Connection {
  public:
   explicit Connection(const GlobalOptions& options);
 
-  // False after complaining that there is no daemon: exit kExitUnavailable.
-  bool find_daemon();
+  // kExitOk, or the exit code after saying why there is nothing to talk to.
+  int find_daemon();
 
   // Headers and a deadline in seconds (0 = none).
   std::unique_ptr<grpc::ClientContext> context(int seconds = 30) const;
-  // Says what went wrong and what to do; the exit code.
+  // What went wrong and what to do.
+  std::string sentence(const grpc::Status& status) const;
+  // Says it; the exit code.
   int explain(const grpc::Status& status) const;
 
   api::GatewayService::Stub& gateway();
@@ -80,13 +82,13 @@ int list_and_print(
   const Output output = connection.options().output;
   int printed = 0;
   bool more = false;
-  if (output == Output::kJson) std::printf("[");
   do {
     auto context = connection.context();
     Response response;
     request.set_page_size(static_cast<uint32_t>(std::min(limit - printed, 500)));
     const grpc::Status status = (stub.*method)(context.get(), request, &response);
     if (!status.ok()) return connection.explain(status);
+    if (output == Output::kJson && request.page_token().empty()) std::printf("[");
     for (const Element& element : elements(response)) {
       if (output == Output::kText) {
         row(element);

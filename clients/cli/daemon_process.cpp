@@ -14,6 +14,7 @@
 #include <iostream>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -64,6 +65,17 @@ std::string last_lines(const std::string& path, int count) {
   return text;
 }
 
+// The outcome of start and stop; pid 0 = none runs now.
+void say(const GlobalOptions& options, const std::string& sentence, pid_t pid) {
+  Progress::make_room();
+  if (options.output == Output::kText) {
+    std::printf("%s\n", sentence.c_str());
+  } else {
+    std::printf("{\"running\": %s, \"pid\": %d}\n", pid != 0 ? "true" : "false",
+                static_cast<int>(pid));
+  }
+}
+
 // What the daemon said until it was ready, or why it is not.
 enum class Start { kReady, kDied, kTimeout };
 
@@ -90,10 +102,25 @@ Start wait_until_ready(int notify, int process) {
 }  // namespace
 
 pid_t running_daemon(const std::string& state_dir) {
-  const auto text = read_small_file(pid_file(state_dir));
-  if (!text) return 0;
-  const pid_t pid = static_cast<pid_t>(std::strtol(text->c_str(), nullptr, 10));
-  return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) ? pid : 0;
+  const Descriptor file(open(pid_file(state_dir).c_str(), O_RDONLY | O_CLOEXEC));
+  char text[32] = {};
+  if (file.get() < 0 || read(file.get(), text, sizeof text - 1) <= 0) return 0;
+  const pid_t pid = static_cast<pid_t>(std::strtol(text, nullptr, 10));
+  if (pid <= 0 || (kill(pid, 0) != 0 && errno != EPERM)) return 0;
+  // The daemon holds this lock as long as it lives.
+  if (flock(file.get(), LOCK_SH | LOCK_NB) == 0) return 0;
+  return pid;
+}
+
+bool make_private_directory(const std::string& path) {
+  std::error_code problem;
+  const fs::path parent = fs::path(path).parent_path();
+  if (!parent.empty()) fs::create_directories(parent, problem);
+  if (problem) {
+    errno = problem.value();
+    return false;
+  }
+  return mkdir(path.c_str(), 0700) == 0 || errno == EEXIST;
 }
 
 std::string daemon_program() {
@@ -108,19 +135,31 @@ int start_daemon(const GlobalOptions& options) {
   if (config.empty()) {
     return complain("no palyra.toml found; make one with: palyra setup", kExitConfig);
   }
+  if (const std::string problem = config_problem(options); !problem.empty()) {
+    return complain(problem, kExitConfig);
+  }
+  GlobalOptions without = options;
+  without.state_dir.clear();
+  if (find_state_dir(without) != state_dir) {
+    return complain("the daemon takes its state directory from " + config +
+                        "; set daemon.state_dir = " + toml_quoted(state_dir) + " there",
+                    kExitUsage);
+  }
   if (const pid_t pid = running_daemon(state_dir); pid != 0) {
-    std::printf("The daemon runs already (pid %d).\n", static_cast<int>(pid));
+    say(options, "The daemon runs already (pid " + std::to_string(pid) + ").", pid);
     return kExitOk;
   }
-  std::error_code problem;
-  fs::create_directories(state_dir, problem);
-  if (problem) {
-    return complain("cannot create " + state_dir + ": " + problem.message(), kExitCannotCreate);
+  if (!make_private_directory(state_dir)) {
+    return complain("cannot create " + state_dir + ": " + std::strerror(errno) +
+                        "; set daemon.state_dir in " + config + " to a directory of yours",
+                    kExitCannotCreate);
   }
-  const std::string log_path = log_file(state_dir);
+  const std::string log_path = collected_log(state_dir);
   const Descriptor log(open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (log.get() < 0) {
-    return complain("cannot write " + log_path + ": " + std::strerror(errno), kExitCannotCreate);
+    return complain("cannot write " + log_path + ": " + std::strerror(errno) +
+                        "; set daemon.state_dir in " + config + " to a directory of yours",
+                    kExitCannotCreate);
   }
   // sd_notify(3)'s protocol tells us when it serves. An abstract name needs no cleaning up.
   const Descriptor notify(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -151,8 +190,9 @@ int start_daemon(const GlobalOptions& options) {
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
   switch (wait_until_ready(notify.get(), process.get())) {
     case Start::kReady:
-      std::printf("The daemon serves (pid %d, log %s).\n", static_cast<int>(child),
-                  log_path.c_str());
+      say(options,
+          "The daemon serves (pid " + std::to_string(child) + ", log " + find_log(options) + ").",
+          child);
       return kExitOk;
     case Start::kTimeout:
       return complain("the daemon (pid " + std::to_string(child) + ") is not ready after " +
@@ -163,7 +203,8 @@ int start_daemon(const GlobalOptions& options) {
   }
   int status = 0;
   waitpid(child, &status, 0);
-  std::fputs(last_lines(log_path, 15).c_str(), stderr);
+  Progress::make_room();
+  std::fputs(printable(last_lines(log_path, 15)).c_str(), stderr);
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : kExitUnavailable;
   return complain(
       code == 127
@@ -175,11 +216,15 @@ int start_daemon(const GlobalOptions& options) {
 int stop_daemon(const GlobalOptions& options, int seconds) {
   const pid_t pid = running_daemon(find_state_dir(options));
   if (pid == 0) {
-    std::printf("No daemon runs.\n");
+    say(options, "No daemon runs.", 0);
     return kExitOk;
   }
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (process.get() < 0 || kill(pid, SIGTERM) != 0) {
+    if (errno == ESRCH) {
+      say(options, "Stopped.", 0);
+      return kExitOk;
+    }
     return complain("cannot stop pid " + std::to_string(pid) + ": " + std::strerror(errno),
                     kExitNoPermission);
   }
@@ -190,32 +235,46 @@ int stop_daemon(const GlobalOptions& options, int seconds) {
                         " s; wait, or stop it at once with: kill " + std::to_string(pid),
                     kExitWaiting);
   }
-  std::printf("Stopped.\n");
+  say(options, "Stopped.", 0);
   return kExitOk;
 }
 
 int print_logs(const GlobalOptions& options, int lines, bool follow) {
-  const std::string path = log_file(find_state_dir(options));
+  const std::string path = find_log(options);
   std::ifstream file(path);
   if (!file) {
     return complain("no log at " + path + "; a daemon under systemd logs to: journalctl -u palyrad",
                     kExitNotFound);
   }
-  std::fputs(last_lines(path, lines).c_str(), stdout);
-  if (!follow) return kExitOk;
-  file.seekg(0, std::ios::end);
-  const Descriptor watch(inotify_init1(IN_CLOEXEC));
-  if (inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY) < 0) {
+  const Descriptor watch(follow ? inotify_init1(IN_CLOEXEC) : -1);
+  if (follow && inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY) < 0) {
     return complain("cannot follow " + path + ": " + std::strerror(errno), kExitInternal);
   }
-  while (true) {
-    std::string line;
-    while (std::getline(file, line)) std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
-    file.clear();
-    char events[4096];
-    if (read(watch.get(), events, sizeof events) <= 0) return kExitOk;
+  std::deque<std::string> last;
+  std::string line;
+  std::string begun;  // the start of a line that is still being written
+  const auto take = [&] {
+    if (!file.eof()) return true;
+    begun += line;
+    return false;
+  };
+  while (std::getline(file, line) && take()) {
+    last.push_back(line);
+    if (static_cast<int>(last.size()) > lines) last.pop_front();
   }
+  for (const std::string& kept : last) std::printf("%s\n", printable(kept).c_str());
+  while (follow) {
+    file.clear();
+    while (std::getline(file, line) && take()) {
+      std::printf("%s\n", printable(begun + line).c_str());
+      begun.clear();
+    }
+    std::fflush(stdout);
+    char events[4096];
+    if (read(watch.get(), events, sizeof events) <= 0) break;
+  }
+  if (!begun.empty()) std::printf("%s\n", printable(begun).c_str());
+  return kExitOk;
 }
 
 }  // namespace palyra::cli

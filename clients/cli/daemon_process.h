@@ -8,8 +8,12 @@
 
 namespace palyra::cli {
 
-// The pid in the state directory's pid file if that process lives; 0 otherwise.
+// The daemon that holds the state directory; 0 if none does. A pid left behind by a daemon that was
+// killed does not count, whoever has it now.
 pid_t running_daemon(const std::string& state_dir);
+
+// Makes a directory and its parents, itself of mode 0700; errno and false on failure.
+bool make_private_directory(const std::string& path);
 
 // The palyrad beside this program, or the one of $PATH.
 std::string daemon_program();

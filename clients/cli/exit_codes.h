@@ -14,6 +14,7 @@ enum ExitCode {
   kExitUnavailable = 69,  // no daemon, or it is stopping
   kExitInternal = 70,
   kExitCannotCreate = 73,  // a file could not be written
+  kExitIo = 74,            // standard output could not be written
   kExitWaiting = 75,       // the run waits for an approval, or the limit of requests is reached
   kExitNoPermission = 77,  // token missing, refused, or without the scope
   kExitConfig = 78,        // palyra.toml cannot be found or read

@@ -1,6 +1,7 @@
 // palyra: the command line. This file says how commands are spelled; the others what they do.
 #include "clients/cli/commands.h"
 #include "clients/cli/completion.h"
+#include "clients/cli/connection.h"
 #include "clients/cli/daemon_process.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/version.h"
@@ -39,7 +40,9 @@ class Commands {
         "  git diff | palyra run -                  the message from standard input\n"
         "  palyra approvals allow ID\n\n"
         "Exit codes: 0 done, 1 the run failed, 64 usage, 65 refused, 66 not found, 69 no "
-        "daemon,\n75 waits for an approval, 77 no permission, 78 configuration.");
+        "daemon,\n73 and 74 cannot write, 75 waits for an approval, 77 no permission, 78 "
+        "configuration, 130 "
+        "left by Ctrl-C.");
     add_setup();
     add_daemon();
     add_run();
@@ -62,7 +65,12 @@ class Commands {
                      : output_ == "ndjson" ? Output::kNdjson
                                            : Output::kText;
     if (const char* token = std::getenv("PALYRA_TOKEN")) global_.token = token;
-    return action_();
+    const int code = action_();
+    // A full disk behind a redirection is an error like any other.
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      return complain("standard output could not be written", code == kExitOk ? kExitIo : code);
+    }
+    return code;
   }
 
  private:
@@ -146,39 +154,39 @@ class Commands {
     add_limit(list);
     auto* show =
         add(sessions, "show", "one session", [this] { return show_session(global_, id_); });
-    show->add_option("session", id_)->required();
+    show->add_option("session", id_, "its id; see sessions list")->required();
     auto* fresh = add(sessions, "new", "an empty session",
                       [this] { return new_session(global_, text_, run_.agent); });
-    fresh->add_option("--title", text_);
-    fresh->add_option("--agent", run_.agent);
+    fresh->add_option("--title", text_, "shown in lists");
+    fresh->add_option("--agent", run_.agent, "who answers in it");
     auto* rename = add(sessions, "rename", "give it a title",
                        [this] { return rename_session(global_, id_, text_); });
-    rename->add_option("session", id_)->required();
-    rename->add_option("title", text_)->required();
+    rename->add_option("session", id_, "its id; see sessions list")->required();
+    rename->add_option("title", text_, "1 to 200 bytes")->required();
     auto* reset = add(sessions, "reset", "forget its history as context; the tape stays",
                       [this] { return reset_session(global_, id_); });
-    reset->add_option("session", id_)->required();
+    reset->add_option("session", id_, "its id; see sessions list")->required();
   }
   void add_runs() {
     auto* runs = group("runs", "runs, past and present");
     auto* list = add(runs, "list", "newest first",
                      [this] { return list_runs(global_, run_.session, flag_, limit_); });
-    list->add_option("--session,-s", run_.session);
+    list->add_option("--session,-s", run_.session, "only those of this session");
     list->add_flag("--active", flag_, "only those that have not ended");
     add_limit(list);
     auto* show = add(runs, "show", "one run", [this] { return show_run(global_, id_); });
-    show->add_option("run", id_)->required();
+    show->add_option("run", id_, "its id; see runs list")->required();
     auto* cancel =
         add(runs, "cancel", "end it", [this] { return cancel_run(global_, id_, text_); });
-    cancel->add_option("run", id_)->required();
-    cancel->add_option("--reason", text_);
+    cancel->add_option("run", id_, "its id; see runs list")->required();
+    cancel->add_option("--reason", text_, "kept on the tape");
     auto* attach = add(runs, "attach", "see it from its beginning and follow it",
                        [this] { return attach_run(global_, id_, run_.approve); });
-    attach->add_option("run", id_)->required();
+    attach->add_option("run", id_, "its id; see runs list")->required();
     add_approve(attach);
     auto* wait = add(runs, "wait", "until it has ended, or waits for somebody",
                      [this] { return wait_run(global_, id_, seconds_); });
-    wait->add_option("run", id_)->required();
+    wait->add_option("run", id_, "its id; see runs list")->required();
     wait->add_option("--timeout", seconds_, "seconds")->check(CLI::Range(1, 86400));
   }
   void add_tape() {
@@ -206,15 +214,15 @@ class Commands {
     add_limit(list);
     auto* allow = add(approvals, "allow", "let it happen",
                       [this] { return allow_approval(global_, id_, scope_, seconds_); });
-    allow->add_option("approval", id_)->required();
+    allow->add_option("approval", id_, "its id; see approvals list")->required();
     allow->add_option("--scope", scope_, "once, session or timeboxed")
         ->check(CLI::IsMember({"once", "session", "timeboxed"}))
         ->capture_default_str();
     allow->add_option("--seconds", seconds_, "for timeboxed")->check(CLI::Range(1, 86400));
     auto* deny = add(approvals, "deny", "refuse it; the model is told",
                      [this] { return deny_approval(global_, id_, text_); });
-    deny->add_option("approval", id_)->required();
-    deny->add_option("--reason", text_);
+    deny->add_option("approval", id_, "its id; see approvals list")->required();
+    deny->add_option("--reason", text_, "kept on the tape");
   }
   void add_admin() {
     add(&app_, "status", "the daemon's figures", [this] { return status(global_); });
@@ -229,7 +237,7 @@ class Commands {
     auto* plugins = group("plugins", "what the daemon is made of");
     add(plugins, "list", "instances and their state", [this] { return list_plugins(global_); });
     auto* show = add(plugins, "show", "one instance", [this] { return show_plugin(global_, id_); });
-    show->add_option("instance", id_)->required();
+    show->add_option("instance", id_, "its name; see plugins list")->required();
     auto* config = group("config", "palyra.toml");
     add(config, "check", "is it valid?", [this] { return check_config(global_); });
     add(config, "show", "what is in force, secrets as references",

@@ -1,19 +1,18 @@
 #include "clients/cli/commands.h"
+#include "clients/cli/line_reader.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/terminal.h"
 
 #include <cstdio>
 #include <iostream>
 #include <iterator>
+#include <signal.h>
 
 namespace palyra::cli {
 
 namespace {
 
-ApproveMode approve_mode(const std::string& word) {
-  if (word == "all") return ApproveMode::kAll;
-  return word == "deny" ? ApproveMode::kDeny : ApproveMode::kAsk;
-}
+constexpr size_t kMessageBytes = size_t{1} << 20;
 
 api::RunStreamRequest start_request(const RunOptions& options, const std::string& text,
                                     const std::string& session) {
@@ -47,6 +46,46 @@ int detach(Connection& connection, const RunOptions& options, const std::string&
       });
 }
 
+int check_message(const std::string& text) {
+  if (text.empty()) return complain("nothing to say: the message is empty", kExitUsage);
+  if (text.size() > kMessageBytes) {
+    return complain("the message has " + std::to_string(text.size()) + " bytes, at most " +
+                        std::to_string(kMessageBytes) +
+                        " are allowed; put the text into a file of the workspace and name the file",
+                    kExitInvalid);
+  }
+  if (!is_utf8(text) || text.find('\0') != std::string::npos) {
+    return complain("the message is not UTF-8 text; convert it first, for example with iconv",
+                    kExitInvalid);
+  }
+  return kExitOk;
+}
+
+// At the prompt Ctrl-C leaves; the handler only ends the wait for a line.
+class InterruptiblePrompt {
+ public:
+  InterruptiblePrompt() {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    sigaction(SIGINT, &action, &before_);
+    unblock(SIG_UNBLOCK);
+  }
+  ~InterruptiblePrompt() {
+    unblock(SIG_BLOCK);
+    sigaction(SIGINT, &before_, nullptr);
+  }
+  InterruptiblePrompt(const InterruptiblePrompt&) = delete;
+
+ private:
+  static void unblock(int how) {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(how, &interrupt, nullptr);
+  }
+  struct sigaction before_ = {};
+};
+
 }  // namespace
 
 int run(const GlobalOptions& global, const RunOptions& options) {
@@ -55,10 +94,16 @@ int run(const GlobalOptions& global, const RunOptions& options) {
     text.assign(std::istreambuf_iterator<char>(std::cin), {});
     while (!text.empty() && text.back() == '\n') text.pop_back();
   }
-  if (text.empty()) return complain("nothing to say: the text is empty", kExitUsage);
+  if (const int code = check_message(text); code != kExitOk) return code;
+  if (options.detach && options.approve == "all") {
+    return complain(
+        "--detach leaves at once and so cannot approve; leave out --approve=all and decide with: "
+        "palyra approvals",
+        kExitUsage);
+  }
   RunView::block_interrupts();
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   if (options.detach) return detach(connection, options, text);
   RunView view(connection, approve_mode(options.approve));
   return view.follow(start_request(options, text, options.session));
@@ -67,7 +112,7 @@ int run(const GlobalOptions& global, const RunOptions& options) {
 int chat(const GlobalOptions& global, const RunOptions& options) {
   RunView::block_interrupts();
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   if (is_terminal(0)) {
     std::fprintf(
         stderr, "%s\n",
@@ -78,12 +123,26 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
   std::string line;
   while (true) {
     if (is_terminal(0)) std::fprintf(stderr, "%s ", styled(Style::kBold, ">", 2).c_str());
-    if (!std::getline(std::cin, line)) break;
+    LineReader::Result got;
+    {
+      const InterruptiblePrompt prompt;
+      got = LineReader::standard_input().read(&line);
+    }
+    if (got == LineReader::Result::kStopped) code = kExitInterrupted;
+    if (got != LineReader::Result::kLine) break;
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    if (const int bad = check_message(line); bad != kExitOk) {
+      code = bad;
+      continue;
+    }
     RunView view(connection, approve_mode(options.approve));
     code = view.follow(start_request(options, line, session));
     if (!view.session_id().empty()) session = view.session_id();
-    if (code == kExitUnavailable || code == kExitNoPermission || code == kExitNotFound) break;
+    // What follows would fail in the same way, or wait behind a run that waits.
+    if (code == kExitUnavailable || code == kExitNoPermission || code == kExitNotFound ||
+        code == kExitWaiting) {
+      break;
+    }
   }
   if (!session.empty() && is_terminal(0)) {
     std::fprintf(stderr, "\nGo on later with: palyra chat --session %s\n", session.c_str());

@@ -1,13 +1,14 @@
 #include "clients/cli/run_view.h"
 
+#include "clients/cli/line_reader.h"
 #include "clients/cli/terminal.h"
 
 #include <nlohmann/json.hpp>
 
 #include <atomic>
 #include <cstdio>
-#include <iostream>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <thread>
 #include <unistd.h>
 
@@ -17,16 +18,6 @@ namespace {
 
 constexpr size_t kShownArguments = 200;
 constexpr size_t kShownResult = 400;
-
-std::string shortened(std::string text, size_t limit) {
-  for (char& c : text) {
-    if (c == '\n') c = ' ';
-  }
-  if (text.size() <= limit) return text;
-  size_t size = limit;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
-  return text.substr(0, size) + " ...";
-}
 
 const char* state_word(api::RunState state) {
   switch (state) {
@@ -53,6 +44,11 @@ bool terminal_state(api::RunState state) {
 }
 
 }  // namespace
+
+ApproveMode approve_mode(const std::string& word) {
+  if (word == "all") return ApproveMode::kAll;
+  return word == "deny" ? ApproveMode::kDeny : ApproveMode::kAsk;
+}
 
 // Takes SIGINT by sigtimedwait in a thread of its own, so that no handler runs inside gRPC.
 class RunView::Interrupts {
@@ -112,22 +108,25 @@ int RunView::follow(const api::RunStreamRequest& first) {
   status_.Clear();
   pending_.clear();
   left_waiting_ = false;
+  interrupted_ = eventfd(0, EFD_CLOEXEC);
+  progress_ = std::make_unique<Progress>("waiting for the model");
   send(first);
   interrupts_ = std::make_unique<Interrupts>([this] {
     api::RunStreamRequest cancel;
     cancel.mutable_cancel()->set_reason("Ctrl-C");
     send(cancel);
-    if (progress_) progress_->describe("cancelling; Ctrl-C again to leave");
+    progress_->describe("cancelling; Ctrl-C again to leave");
+    eventfd_write(interrupted_, 1);
   });
-  progress_ = std::make_unique<Progress>("waiting for the model");
   api::RunStreamEvent event;
   while (!left_waiting_ && stream_->Read(&event)) show(event);
   if (left_waiting_) context_->TryCancel();
   while (stream_->Read(&event)) {
   }
-  grpc::Status status = stream_->Finish();
   interrupts_.reset();
+  grpc::Status status = stream_->Finish();
   progress_.reset();
+  close(interrupted_);
   if (left_waiting_) status = grpc::Status::OK;
   return finish(status);
 }
@@ -165,12 +164,12 @@ void RunView::show(const api::RunStreamEvent& event) {
       end_line();
       const auto& call = event.tool_proposal().call();
       std::fprintf(stderr, "%s %s\n",
-                   styled(Style::kCyan, "tool " + printable(call.name()), 2).c_str(),
-                   printable(shortened(call.arguments_json(), kShownArguments)).c_str());
+                   styled(Style::kCyan, "tool " + one_line(call.name()), 2).c_str(),
+                   shortened(call.arguments_json(), kShownArguments).c_str());
       break;
     }
     case api::RunStreamEvent::kToolProgress:
-      progress_->describe(printable(shortened(event.tool_progress().text(), 60)));
+      progress_->describe(shortened(event.tool_progress().text(), 60));
       break;
     case api::RunStreamEvent::kToolResult: {
       ++tool_calls_;
@@ -181,7 +180,7 @@ void RunView::show(const api::RunStreamEvent& event) {
       std::fprintf(
           stderr, "  %s %s\n",
           bad ? styled(Style::kRed, "failed:", 2).c_str() : styled(Style::kDim, "->", 2).c_str(),
-          printable(shortened(result.content(), kShownResult)).c_str());
+          shortened(result.content(), kShownResult).c_str());
       break;
     }
     case api::RunStreamEvent::kApprovalRequest:
@@ -223,31 +222,68 @@ void RunView::show_status(const api::RunStatus& status) {
   }
 }
 
+// The tape of a run that is attached to also shows what was decided long ago.
+bool RunView::is_pending(const std::string& approval_id) {
+  api::ListApprovalsRequest request;
+  request.set_page_size(500);
+  api::ListApprovalsResponse response;
+  do {
+    auto context = connection_.context();
+    const auto status = connection_.approvals().ListApprovals(context.get(), request, &response);
+    if (!status.ok()) return true;
+    for (const auto& approval : response.approvals()) {
+      if (approval.request().approval_id() == approval_id) return true;
+    }
+    request.set_page_token(response.next_page_token());
+  } while (!response.next_page_token().empty());
+  return false;
+}
+
 void RunView::approve(const tape::v1::ApprovalRequested& request) {
-  pending_.push_back(request);
-  if (approve_ == ApproveMode::kAsk && !can_ask_) return;
+  if (!is_pending(request.approval_id())) return;
+  if (approve_ == ApproveMode::kAsk && !can_ask_) {
+    pending_.push_back(request);
+    return;
+  }
   api::RunStreamRequest answer;
   auto* decision = answer.mutable_approval();
   decision->set_approval_id(request.approval_id());
-  decision->set_verdict(tape::v1::APPROVAL_VERDICT_ALLOW);
+  decision->set_verdict(approve_ == ApproveMode::kDeny ? tape::v1::APPROVAL_VERDICT_DENY
+                                                       : tape::v1::APPROVAL_VERDICT_ALLOW);
   decision->set_scope(tape::v1::APPROVAL_SCOPE_ONCE);
-  if (can_ask_) {
-    end_line();
-    std::fprintf(stderr, "%s %s\n  %s\n  %s\n", styled(Style::kYellow, "approve", 2).c_str(),
-                 printable(request.tool()).c_str(), printable(request.arguments_json()).c_str(),
-                 styled(Style::kDim, printable(request.explanation()), 2).c_str());
+  if (!can_ask_ || ask(request, decision)) send(answer);
+}
+
+bool RunView::ask(const tape::v1::ApprovalRequested& request, api::ApprovalDecision* decision) {
+  end_line();
+  // In one line each, so that nothing in them can pass for this question or its answers.
+  std::fprintf(stderr, "%s %s\n  %s\n  %s\n", styled(Style::kYellow, "approve", 2).c_str(),
+               one_line(request.tool()).c_str(), one_line(request.arguments_json()).c_str(),
+               styled(Style::kDim, one_line(request.explanation()), 2).c_str());
+  while (true) {
     std::fprintf(stderr, "  [o]nce, for the [s]ession, or [d]eny? ");
     std::string line;
-    if (!std::getline(std::cin, line)) line = "d";
-    const char choice = line.empty() ? 'd' : line[0];
-    if (choice == 's') {
+    switch (LineReader::standard_input().read(&line, interrupted_)) {
+      case LineReader::Result::kStopped:
+        std::fprintf(stderr, "\n");
+        return false;
+      case LineReader::Result::kEnd:
+        std::fprintf(stderr, "denied: nobody answers\n");
+        line = "d";
+        break;
+      case LineReader::Result::kLine:
+        break;
+    }
+    if (line == "o" || line == "once") return true;
+    if (line == "s" || line == "session") {
       decision->set_scope(tape::v1::APPROVAL_SCOPE_SESSION);
-    } else if (choice != 'o') {
+      return true;
+    }
+    if (line == "d" || line == "deny") {
       decision->set_verdict(tape::v1::APPROVAL_VERDICT_DENY);
+      return true;
     }
   }
-  pending_.pop_back();
-  send(answer);
 }
 
 int RunView::finish(const grpc::Status& status) {
@@ -281,7 +317,8 @@ void RunView::print_summary(int code) {
     }
     summary["exit_code"] = code;
     std::printf("%s\n",
-                summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+                terminal_json(summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace))
+                    .c_str());
     return;
   }
   if (output_ != Output::kText) return;
@@ -294,7 +331,7 @@ void RunView::print_summary(int code) {
           stderr,
           "The run waits for an approval of %s. Decide with:\n  palyra approvals allow %s\n"
           "  palyra approvals deny %s\nand follow it with:\n  palyra runs attach %s\n",
-          printable(request.tool()).c_str(), request.approval_id().c_str(),
+          one_line(request.tool()).c_str(), request.approval_id().c_str(),
           request.approval_id().c_str(), run_id_.c_str());
     }
     return;

@@ -13,9 +13,12 @@ namespace palyra::cli {
 
 enum class ApproveMode {
   kAsk,   // ask at the terminal; without one the run stays WAITING
-  kDeny,  // answered by the daemon: what policy would ask about is denied
+  kDeny,  // every request is denied: by the daemon if this client starts the run
   kAll,   // every request of this run is allowed, once each
 };
+
+// The value of --approve: ask, deny, all.
+ApproveMode approve_mode(const std::string& word);
 
 class RunView {
  public:
@@ -39,8 +42,10 @@ class RunView {
   void show_text(const api::TextDelta& delta);
   void show_status(const api::RunStatus& status);
   void approve(const tape::v1::ApprovalRequested& request);
+  bool is_pending(const std::string& approval_id);
+  // False if the question was taken back: the run is being cancelled.
+  bool ask(const tape::v1::ApprovalRequested& request, api::ApprovalDecision* decision);
   void send(const api::RunStreamRequest& request);
-  void watch_interrupts();
   void end_line();
   int finish(const grpc::Status& status);
   void print_summary(int code);
@@ -50,7 +55,8 @@ class RunView {
   const ApproveMode approve_;
   const bool can_ask_;
 
-  std::mutex write_mutex_;  // guards stream_ against the interrupt thread
+  std::mutex write_mutex_;  // one write at a time: this thread's, or Ctrl-C's
+  int interrupted_ = -1;    // an eventfd, readable after the first Ctrl-C
   std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<Stream> stream_;
   class Interrupts;

@@ -18,7 +18,7 @@ constexpr int kWaitPartSeconds = 20;
 
 void print_run(const api::Run& run) {
   const auto line = [](const char* name, const std::string& value) {
-    if (!value.empty()) std::printf("%-9s %s\n", name, printable(value).c_str());
+    if (!value.empty()) std::printf("%-9s %s\n", name, one_line(value).c_str());
   };
   line("run", run.run_id());
   line("state", state_words(run.state(), run.wait_reason()));
@@ -50,7 +50,7 @@ int code_of(const api::Run& run) {
 
 int list_runs(const GlobalOptions& global, const std::string& session, bool active, int limit) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::ListRunsRequest request;
   request.set_session_id(session);
   request.set_active_only(active);
@@ -59,9 +59,9 @@ int list_runs(const GlobalOptions& global, const std::string& session, bool acti
       connection, connection.gateway(), &Stub::ListRuns, request, limit,
       [](const api::ListRunsResponse& response) -> const auto& { return response.runs(); },
       [&](const api::Run& run) {
-        std::string input = run.input_preview().substr(0, run.input_preview().find('\n'));
         table.add({run.run_id(), state_words(run.state(), run.wait_reason()),
-                   local_time(run.created_at_ms()), run.session_id(), input});
+                   local_time(run.created_at_ms()), run.session_id(),
+                   shortened(run.input_preview(), 60)});
       },
       [&](bool more) {
         if (table.empty())
@@ -73,7 +73,7 @@ int list_runs(const GlobalOptions& global, const std::string& session, bool acti
 
 int show_run(const GlobalOptions& global, const std::string& run_id) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::GetRunRequest request;
   request.set_run_id(run_id);
   return call_and_print<Stub, api::GetRunRequest, api::Run>(
@@ -85,7 +85,7 @@ int show_run(const GlobalOptions& global, const std::string& run_id) {
 
 int cancel_run(const GlobalOptions& global, const std::string& run_id, const std::string& reason) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::CancelRunRequest request;
   request.set_run_id(run_id);
   request.set_reason(reason);
@@ -100,16 +100,16 @@ int cancel_run(const GlobalOptions& global, const std::string& run_id, const std
 int attach_run(const GlobalOptions& global, const std::string& run_id, const std::string& approve) {
   RunView::block_interrupts();
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::RunStreamRequest request;
   request.mutable_attach()->set_run_id(run_id);
-  RunView view(connection, approve == "all" ? ApproveMode::kAll : ApproveMode::kAsk);
+  RunView view(connection, approve_mode(approve));
   return view.follow(request);
 }
 
 int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   Progress progress("waiting for run " + run_id);
   api::WaitRunResponse response;
@@ -124,6 +124,7 @@ int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds
     const auto status = connection.gateway().WaitRun(context.get(), request, &response);
     if (!status.ok()) return connection.explain(status);
   } while (response.timed_out() && std::chrono::steady_clock::now() < deadline);
+  progress.alive();
   if (global.output == Output::kText) {
     print_run(response.run());
   } else {

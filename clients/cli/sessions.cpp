@@ -12,7 +12,7 @@ using Stub = api::GatewayService::Stub;
 
 int print_session(const api::Session& session) {
   const auto line = [](const char* name, const std::string& value) {
-    if (!value.empty()) std::printf("%-13s %s\n", name, printable(value).c_str());
+    if (!value.empty()) std::printf("%-13s %s\n", name, one_line(value).c_str());
   };
   line("session", session.session_id());
   line("title", session.title());
@@ -35,7 +35,7 @@ int session_call(const GlobalOptions& global, const Request& request,
                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                               api::Session*)) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   return call_and_print<Stub, Request, api::Session>(connection, connection.gateway(), method,
                                                      request, print_session);
 }
@@ -45,7 +45,7 @@ int session_call(const GlobalOptions& global, const Request& request,
 int list_sessions(const GlobalOptions& global, const std::string& search, bool archived,
                   int limit) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::ListSessionsRequest request;
   request.set_search(search);
   request.set_include_archived(archived);

@@ -2,7 +2,9 @@
 
 #include <toml++/toml.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -26,12 +28,27 @@ fs::path xdg(const char* variable, const char* below_home) {
   return fs::path(home.empty() ? "/root" : home) / below_home;
 }
 
+// A path in palyra.toml, made absolute against its folder; empty if it is not set or the file
+// cannot be parsed.
+std::string configured_path(const GlobalOptions& options, const char* section, const char* key) {
+  const std::string config = find_config(options);
+  if (config.empty()) return "";
+  try {
+    const toml::table table = toml::parse_file(config);
+    const auto set = table[section][key].value<std::string>();
+    if (!set || set->empty()) return "";
+    return (fs::absolute(config).parent_path() / *set).lexically_normal();
+  } catch (const toml::parse_error&) {
+    return "";
+  }
+}
+
+}  // namespace
+
 std::string default_state_dir() {
   if (environment("XDG_STATE_HOME").empty() && geteuid() == 0) return "/var/lib/palyra";
   return xdg("XDG_STATE_HOME", ".local/state") / "palyra";
 }
-
-}  // namespace
 
 std::string default_config_path() {
   return xdg("XDG_CONFIG_HOME", ".config") / "palyra/palyra.toml";
@@ -47,27 +64,45 @@ std::string find_config(const GlobalOptions& options) {
   return "";
 }
 
-std::string find_state_dir(const GlobalOptions& options) {
-  if (!options.state_dir.empty()) return options.state_dir;
-  if (const std::string config = find_config(options); !config.empty()) {
-    // A file that cannot be read or parsed is the daemon's to complain about; here the default
-    // serves.
-    try {
-      const toml::table table = toml::parse_file(config);
-      if (const auto set = table["daemon"]["state_dir"].value<std::string>();
-          set && !set->empty()) {
-        return (fs::absolute(config).parent_path() / *set).lexically_normal();
-      }
-    } catch (const toml::parse_error&) {
-    }
+std::string config_problem(const GlobalOptions& options) {
+  const std::string config = find_config(options);
+  if (config.empty()) return "";
+  std::ifstream file(config);
+  if (!file) {
+    return config + " cannot be read: " + std::strerror(errno) +
+           "; name another with --config or make one with: palyra setup";
   }
-  return default_state_dir();
+  try {
+    const toml::table table = toml::parse(file, config);
+  } catch (const toml::parse_error& error) {
+    const auto& begin = error.source().begin;
+    return config + ":" + std::to_string(begin.line) + ":" + std::to_string(begin.column) + ": " +
+           std::string(error.description()) + "; correct it, then: palyra config check";
+  }
+  return "";
+}
+
+std::string find_state_dir(const GlobalOptions& options) {
+  if (!options.state_dir.empty()) return fs::absolute(options.state_dir).lexically_normal();
+  const std::string set = configured_path(options, "daemon", "state_dir");
+  return set.empty() ? default_state_dir() : set;
+}
+
+std::string find_log(const GlobalOptions& options) {
+  const std::string set = configured_path(options, "log", "file");
+  return set.empty() ? collected_log(find_state_dir(options)) : set;
+}
+
+bool is_loopback_endpoint(const std::string& endpoint) {
+  const std::string host = endpoint.substr(0, endpoint.rfind(':'));
+  return host == "localhost" || host == "[::1]" ||
+         (host.rfind("127.", 0) == 0 && host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
 std::string endpoint_file(const std::string& state_dir) { return state_dir + "/gateway/endpoint"; }
 std::string token_file(const std::string& state_dir) { return state_dir + "/gateway/owner.token"; }
 std::string pid_file(const std::string& state_dir) { return state_dir + "/palyrad.pid"; }
-std::string log_file(const std::string& state_dir) { return state_dir + "/palyrad.log"; }
+std::string collected_log(const std::string& state_dir) { return state_dir + "/palyrad.log"; }
 
 std::optional<std::string> read_small_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -2,6 +2,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/daemon_process.h"
+#include "clients/cli/line_reader.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/terminal.h"
 
@@ -10,7 +11,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <iostream>
 #include <unistd.h>
 
 namespace palyra::cli {
@@ -24,7 +24,9 @@ std::string ask(const std::string& question, const std::string& fallback) {
   if (!is_terminal(0)) return fallback;
   std::fprintf(stderr, "%s [%s] ", question.c_str(), fallback.c_str());
   std::string line;
-  if (!std::getline(std::cin, line) || line.empty()) return fallback;
+  if (LineReader::standard_input().read(&line) != LineReader::Result::kLine || line.empty()) {
+    return fallback;
+  }
   return line;
 }
 
@@ -32,30 +34,25 @@ bool is_reference(const std::string& key) {
   return key.rfind("env:", 0) == 0 || key.rfind("file:", 0) == 0;
 }
 
-// A TOML basic string.
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) >= 0x20) out += c;
-  }
-  return out + "\"";
-}
-
-std::string configuration(const SetupOptions& chosen, const std::string& workspace) {
+// `state_dir` empty: the default.
+std::string configuration(const SetupOptions& chosen, const std::string& state_dir,
+                          const std::string& workspace) {
   const bool embedded = chosen.provider == "embedded";
   std::string toml =
-      "# Written by palyra setup. Every key and its default: palyra.toml of the distribution.\n\n"
+      "# Written by palyra setup. Every key and its default: palyra.toml of the distribution.\n\n";
+  if (!state_dir.empty()) toml += "[daemon]\nstate_dir = " + toml_quoted(state_dir) + "\n\n";
+  toml +=
       "[plugins.gateway]\nuse = \"dev.palyra.gateway\"\n\n"
       "[plugins.journal]\nuse = \"dev.palyra.journal\"\n\n"
       "[plugins.tools]\nuse = \"dev.palyra.tools\"\n\n"
       "[plugins.embedded]\nuse = \"dev.palyra.embedded\"\n\n";
   if (!embedded) toml += "[plugins.openai]\nuse = \"dev.palyra.openai\"\n\n";
-  toml += "[gateway]\nmodel = " + quoted(embedded ? "embedded/rules" : "openai/" + chosen.model) +
-          "\n\n[gateway.agents.main]\nworkspace = [" + quoted(workspace) + "]\n";
+  toml +=
+      "[gateway]\nmodel = " + toml_quoted(embedded ? "embedded/rules" : "openai/" + chosen.model) +
+      "\n\n[gateway.agents.main]\nworkspace = [" + toml_quoted(workspace) + "]\n";
   if (!embedded) {
-    toml += "\n[model_provider]\nbase_url = " + quoted(chosen.base_url) + "\n";
-    if (!chosen.api_key.empty()) toml += "api_key = " + quoted(chosen.api_key) + "\n";
+    toml += "\n[model_provider]\nbase_url = " + toml_quoted(chosen.base_url) + "\n";
+    if (!chosen.api_key.empty()) toml += "api_key = " + toml_quoted(chosen.api_key) + "\n";
   }
   return toml;
 }
@@ -105,13 +102,21 @@ int setup(const GlobalOptions& global, const SetupOptions& given) {
     }
     if (chosen.model.empty()) chosen.model = ask("Model", "gpt-4o-mini");
   }
-  const std::string workspace = find_state_dir(global) + "/workspace";
-  std::error_code problem;
-  fs::create_directories(workspace, problem);
-  if (problem) {
-    return complain("cannot create " + workspace + ": " + problem.message(), kExitCannotCreate);
+  // A configuration that is replaced does not say where the new daemon lives.
+  GlobalOptions fresh = global;
+  fresh.config = path;
+  const std::string state_dir =
+      global.state_dir.empty() ? default_state_dir() : find_state_dir(fresh);
+  const std::string workspace = state_dir + "/workspace";
+  if (!make_private_directory(state_dir) || !make_private_directory(workspace)) {
+    return complain("cannot create " + workspace + ": " + std::strerror(errno) +
+                        "; name another place with --state-dir",
+                    kExitCannotCreate);
   }
-  if (const int code = write_new(path, configuration(chosen, workspace), chosen.force); code != 0) {
+  if (const int code = write_new(
+          path, configuration(chosen, global.state_dir.empty() ? "" : state_dir, workspace),
+          chosen.force);
+      code != 0) {
     return code;
   }
   std::printf("Wrote %s\n", path.c_str());

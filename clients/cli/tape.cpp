@@ -2,6 +2,8 @@
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
 
+#include <google/protobuf/util/json_util.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -33,42 +35,49 @@ int read_tape(Connection& connection, const std::string& id, bool session, bool 
   }
 }
 
+// The names of docs/audit-format.md, which are not those of the other commands' JSON.
+std::string audit_json(const api::TapeEntry& entry) {
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(entry, &json);
+  return json;
+}
+
 }  // namespace
 
 int show_tape(const GlobalOptions& global, const std::string& id, bool session, bool payloads) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   bool first = true;
-  if (global.output == Output::kJson) std::printf("[");
   const int code = read_tape(connection, id, session, true, [&](const api::TapeEntry& entry) {
     if (global.output != Output::kText) {
-      if (global.output == Output::kJson && !first) std::printf(",");
+      if (global.output == Output::kJson) std::printf(first ? "[" : ",");
       first = false;
       std::printf("%s\n", to_json(entry, global.output == Output::kJson).c_str());
       return;
     }
-    std::string payload = entry.erased() ? "(erased)" : printable(entry.payload_json());
-    if (!payloads && payload.size() > 100) payload = payload.substr(0, 100) + " ...";
+    const std::string payload = entry.erased() ? "(erased)"
+                                : payloads     ? printable(entry.payload_json())
+                                               : shortened(entry.payload_json(), 100);
     std::printf("%s %s  %s  %s\n", styled(Style::kDim, std::to_string(entry.seq())).c_str(),
                 local_time(entry.time_ns() / 1'000'000).c_str(),
-                styled(Style::kBold, entry.type()).c_str(), payload.c_str());
+                styled(Style::kBold, one_line(entry.type())).c_str(), payload.c_str());
   });
-  if (global.output == Output::kJson) std::printf("]\n");
+  if (global.output == Output::kJson && code == kExitOk) std::printf(first ? "[]\n" : "]\n");
   return code;
 }
 
 int export_tape(const GlobalOptions& global, const std::string& id, bool session,
                 const std::string& file) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   const std::string temporary = file + ".part";
-  FILE* out = file.empty() ? stdout : std::fopen(temporary.c_str(), "wx");
+  FILE* out = file.empty() ? stdout : std::fopen(temporary.c_str(), "we");
   if (out == nullptr) {
     return complain("cannot write " + temporary + ": " + std::strerror(errno), kExitCannotCreate);
   }
   uint64_t entries = 0;
   int code = read_tape(connection, id, session, false, [&](const api::TapeEntry& entry) {
-    std::fprintf(out, "%s\n", to_json(entry, false).c_str());
+    std::fprintf(out, "%s\n", audit_json(entry).c_str());
     ++entries;
   });
   if (file.empty()) return code;
@@ -87,7 +96,7 @@ int export_tape(const GlobalOptions& global, const std::string& id, bool session
 
 int verify_tape(const GlobalOptions& global, const std::string& id, bool session) {
   Connection connection(global);
-  if (!connection.find_daemon()) return kExitUnavailable;
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::VerifyTapeRequest request;
   (session ? request.mutable_session_id() : request.mutable_run_id())->assign(id);
   Progress progress("verifying");

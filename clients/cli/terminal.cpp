@@ -29,25 +29,6 @@ std::string styled(Style style, std::string_view text, int fd) {
   return out;
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const bool control = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f;
-    // U+0080..U+009F, the second set of control characters, is C2 80..9F in UTF-8.
-    const bool c1 = byte == 0xc2 && i + 1 < text.size() &&
-                    static_cast<unsigned char>(text[i + 1]) >= 0x80 &&
-                    static_cast<unsigned char>(text[i + 1]) <= 0x9f;
-    if (c1) {
-      ++i;
-    } else if (!control) {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 namespace {
 // Code points, which is close enough to columns for ids, numbers and most text.
 size_t width(std::string_view text) {
@@ -55,6 +36,11 @@ size_t width(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 }  // namespace
+
+void Table::add(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = one_line(cell);
+  rows_.push_back(std::move(row));
+}
 
 void Table::print() const {
   std::vector<size_t> widths;
@@ -67,7 +53,7 @@ void Table::print() const {
   const auto line = [&](const std::vector<std::string>& cells, bool head) {
     std::string text;
     for (size_t i = 0; i < cells.size(); ++i) {
-      std::string cell = printable(cells[i]);
+      const std::string& cell = cells[i];
       const size_t pad =
           i + 1 < cells.size() ? widths[i] - std::min(widths[i], width(cell)) + 2 : 0;
       text += head ? styled(Style::kBold, cell) : cell;
@@ -89,11 +75,29 @@ std::string local_time(int64_t ms_since_epoch) {
   return text;
 }
 
-Progress::Progress(std::string what) : what_(std::move(what)) {
+namespace {
+std::mutex current_mutex;
+Progress* current = nullptr;  // guarded by current_mutex; the innermost
+}  // namespace
+
+void Progress::make_room() {
+  std::lock_guard lock(current_mutex);
+  if (current != nullptr) current->alive();
+}
+
+Progress::Progress(std::string what) : what_(one_line(what)) {
+  {
+    std::lock_guard lock(current_mutex);
+    current = this;
+  }
   if (is_terminal(2)) thread_ = std::thread([this] { loop(); });
 }
 
 Progress::~Progress() {
+  {
+    std::lock_guard lock(current_mutex);
+    current = nullptr;
+  }
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
@@ -111,7 +115,7 @@ void Progress::alive() {
 
 void Progress::describe(std::string what) {
   std::lock_guard lock(mutex_);
-  what_ = std::move(what);
+  what_ = one_line(what);
   alive_ = true;
   clear_line();
 }

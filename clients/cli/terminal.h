@@ -2,6 +2,8 @@
 // second.
 #pragma once
 
+#include "clients/cli/text.h"
+
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -19,15 +21,12 @@ enum class Style { kBold, kDim, kRed, kGreen, kYellow, kCyan };
 // The text, styled if standard output (fd 1) or error (fd 2) wants it.
 std::string styled(Style style, std::string_view text, int fd = 1);
 
-// Without control characters: what a model or a tool wrote must not move the cursor or change the
-// terminal. Newlines and tabs stay.
-std::string printable(std::string_view text);
-
-// Columns as wide as their content; numbers as strings. The header is bold on a terminal.
+// Columns as wide as their content; a row is one line whatever its cells hold. The header is bold
+// on a terminal.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void add(std::vector<std::string> row);
   bool empty() const { return rows_.empty(); }
   void print() const;
 
@@ -50,6 +49,8 @@ class Progress {
   // There is output: take the line away and wait a second again.
   void alive();
   void describe(std::string what);
+  // Somebody else writes to standard error: takes away whatever line is there.
+  static void make_room();
 
  private:
   void loop();

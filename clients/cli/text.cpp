@@ -1,0 +1,118 @@
+#include "clients/cli/text.h"
+
+#include <cstdint>
+#include <cstdio>
+
+namespace palyra::cli {
+
+namespace {
+
+// The code point at `at` and its bytes; size 0 if there is no valid one (RFC 3629).
+struct CodePoint {
+  uint32_t value = 0;
+  size_t size = 0;
+};
+
+CodePoint decode(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(at);
+  if (lead < 0x80) return {lead, 1};
+  const size_t size = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  if (lead < 0xC2 || lead > 0xF4 || at + size > text.size()) return {};
+  uint32_t value = lead & (0xFFu >> (size + 1));
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(at + i) & 0xC0) != 0x80) return {};
+    value = (value << 6) | (byte(at + i) & 0x3Fu);
+  }
+  const bool overlong = (size == 3 && value < 0x800) || (size == 4 && value < 0x10000);
+  if (overlong || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return {};
+  return {value, size};
+}
+
+bool reorders(uint32_t point) {
+  return (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+}
+
+bool is_control(uint32_t point) { return point < 0x20 || (point >= 0x7F && point <= 0x9F); }
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint point = decode(text, at);
+    if (point.size == 0) {
+      out += "\xEF\xBF\xBD";
+      ++at;
+      continue;
+    }
+    const bool kept = point.value == '\n' || point.value == '\t' ||
+                      (!is_control(point.value) && !reorders(point.value));
+    if (kept) out.append(text, at, point.size);
+    at += point.size;
+  }
+  return out;
+}
+
+std::string one_line(std::string_view text) {
+  std::string out = printable(text);
+  for (char& c : out) {
+    if (c == '\n' || c == '\t') c = ' ';
+  }
+  return out;
+}
+
+std::string shortened(std::string_view text, size_t limit) {
+  std::string line = one_line(text);
+  if (line.size() <= limit) return line;
+  size_t size = limit;
+  while (size > 0 && (static_cast<unsigned char>(line[size]) & 0xC0) == 0x80) --size;
+  return line.substr(0, size) + " ...";
+}
+
+std::string terminal_json(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  for (size_t at = 0; at < json.size();) {
+    const CodePoint point = decode(json, at);
+    const size_t size = point.size == 0 ? 1 : point.size;
+    // Outside of strings JSON has no code points of these kinds.
+    if ((point.value >= 0x7F && point.value <= 0x9F) || reorders(point.value)) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(point.value));
+      out += escape;
+    } else {
+      out.append(json, at, size);
+    }
+    at += size;
+  }
+  return out;
+}
+
+bool is_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint point = decode(text, at);
+    if (point.size == 0) return false;
+    at += point.size;
+  }
+  return true;
+}
+
+std::string toml_quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04X", static_cast<unsigned>(byte));
+      out += escape;
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace palyra::cli

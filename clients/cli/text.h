@@ -1,0 +1,29 @@
+// Text that others wrote, made fit for a terminal. Pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace palyra::cli {
+
+// Without control characters (C0, DEL, C1) and without the characters that reorder what is
+// displayed (bidirectional overrides and isolates): what a model or a tool wrote must not move the
+// cursor, change the terminal or look like something else. Newlines and tabs stay; what is not
+// UTF-8 becomes U+FFFD.
+std::string printable(std::string_view text);
+
+// printable() in one line: newlines and tabs become spaces.
+std::string one_line(std::string_view text);
+
+// one_line() of at most `limit` bytes, never cut inside a code point; " ..." says that it was cut.
+std::string shortened(std::string_view text, size_t limit);
+
+// JSON whose strings hold no DEL, C1 or bidirectional control as such, but their \u escapes.
+std::string terminal_json(std::string_view json);
+
+bool is_utf8(std::string_view text);
+
+// A TOML basic string, quotes included.
+std::string toml_quoted(std::string_view text);
+
+}  // namespace palyra::cli
