@@ -49,6 +49,25 @@ std::vector<std::string> instance_order(const Result<std::string>& document) {
   return names;
 }
 
+// An agent that names no workspace gets one of its own below `directory`, so that tools for files
+// work and reach nothing else.
+Status give_workspaces(const std::string& directory, Options& options) {
+  if (options.agents.empty()) options.agents.push_back({.agent_id = "main", .is_default = true});
+  for (AgentConfig& agent : options.agents) {
+    if (!agent.workspace_roots.empty()) continue;
+    const std::string path = directory + "/workspace/" + agent.agent_id;
+    std::error_code problem;
+    std::filesystem::create_directories(path, problem);
+    if (problem) {
+      return Status(Code::kPermissionDenied, "cannot make the workspace of agent " +
+                                                 agent.agent_id + ", " + path + ": " +
+                                                 problem.message());
+    }
+    agent.workspace_roots.push_back(path);
+  }
+  return {};
+}
+
 // Members are in the order in which they need each other; the registry outlives all, because other
 // instances are stopped after this one.
 class GatewayPlugin : public Plugin {
@@ -81,6 +100,7 @@ class GatewayPlugin : public Plugin {
     if (!token.ok()) return token.status();
     owner_token_ = std::move(*token);
 
+    if (Status status = give_workspaces(directory, config_.options); !status.ok()) return status;
     ids_ = std::make_unique<UlidIds>(host().clock(), host().random());
     journal_ = std::make_unique<JournalClient>(host());
     providers_ = std::make_unique<ProvidersClient>(host());
