@@ -12,6 +12,7 @@ pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 if(PALYRA_WITH_GRPC)
   find_package(gRPC REQUIRED)
   find_package(CLI11 REQUIRED)
+  pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 endif()
 # Boost 1.81 is used header-only (Asio, Beast, DLL).
 find_path(PALYRA_BOOST_INCLUDE boost/asio.hpp REQUIRED)

@@ -1,4 +1,5 @@
 #include "clients/cli/commands.h"
+#include "clients/cli/line_editor.h"
 #include "clients/cli/line_reader.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/terminal.h"
@@ -122,11 +123,11 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
   int code = kExitOk;
   std::string line;
   while (true) {
-    if (is_terminal(0)) std::fprintf(stderr, "%s ", styled(Style::kBold, ">", 2).c_str());
     LineReader::Result got;
     {
       const InterruptiblePrompt prompt;
-      got = LineReader::standard_input().read(&line);
+      got = is_terminal(0) && is_terminal(1) ? edit_line("> ", &line)
+                                             : LineReader::standard_input().read(&line);
     }
     if (got == LineReader::Result::kStopped) code = kExitInterrupted;
     if (got != LineReader::Result::kLine) break;
