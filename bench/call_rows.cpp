@@ -1,6 +1,7 @@
 // P9 in process: a service call through the registry's call object, protobuf included.
 #include "bench/clock.h"
 #include "bench/row.h"
+#include "host/facilities/lane.h"
 #include "palyra/service/v1/provider.pb.h"
 #include "palyra/services.h"
 #include "plugins/gateway/registry/local_lane.h"
@@ -10,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <semaphore>
 #include <stdexcept>
 
@@ -58,14 +60,16 @@ class Publisher {
 // A hub with two instances, as in the daemon.
 class Fixture {
  public:
-  Fixture() : host_(buffers_.table(), clock_.table()), publisher_(buffers_.table()) {
+  // `caller_lane`: where completions arrive; null = this fixture's own, run by call_here().
+  explicit Fixture(const palyra_executor* caller_lane = nullptr)
+      : host_(buffers_.table(), clock_.table()), publisher_(buffers_.table()) {
     publisher_table_ = open(
         "publisher",
         R"({"id": "bench.publisher", "concurrency": "any", "provides": [{"id": "palyra.provider/1"}]})",
-        publisher_lane_);
+        publisher_lane_.table());
     caller_table_ =
         open("caller", R"({"id": "bench.caller", "requires": [{"id": "palyra.provider/1"}]})",
-             caller_lane_);
+             caller_lane != nullptr ? caller_lane : caller_lane_.table());
     palyra_handle publication = 0;
     check(publisher_table_->publish(publisher_table_->ctx, to_str(PALYRA_SERVICE_PROVIDER),
                                     publisher_.table(), &publisher_, nullptr, &publication,
@@ -101,14 +105,13 @@ class Fixture {
     check(client_.service->start(client_.self, PALYRA_PROVIDER_LIST_MODELS, to_bytes(bytes),
                                  nullptr, &sink, &op, nullptr));
   }
-  registry::LocalLane& caller_lane() { return caller_lane_; }
   std::function<void()> on_complete;
 
  private:
   static void check(palyra_status status) {
     if (status != PALYRA_OK) throw std::runtime_error("the registry refused the benchmark");
   }
-  const palyra_registry* open(const char* name, const char* manifest, registry::LocalLane& lane) {
+  const palyra_registry* open(const char* name, const char* manifest, const palyra_executor* lane) {
     palyra_instance_info info{};
     info.struct_size = sizeof info;
     info.trusted = 1;
@@ -116,7 +119,7 @@ class Fixture {
     info.plugin_id = to_str(name);
     info.manifest = to_str(manifest);
     info.grant = to_str("");
-    info.executor = lane.table();
+    info.executor = lane;
     const palyra_registry* table = nullptr;
     check(host_.table()->open(host_.table()->ctx, &info, &table, nullptr));
     host_.table()->activate(host_.table()->ctx, to_str(name));
@@ -209,15 +212,19 @@ double strand_post_micros() {
 }
 
 std::vector<Row> across_threads() {
-  Fixture fixture;
+  // The daemon's own lanes.
+  host::ThreadPool pool(2);
+  host::TimerQueue timers;
+  host::BlockingPool blocking;
+  host::Lane lane(pool, timers, blocking, false, [](const char*) {});
+  std::optional<Fixture> fixture(std::in_place, &lane.table());
   std::binary_semaphore done(0);
-  fixture.on_complete = [&] { done.release(); };
-  fixture.caller_lane().start();
+  fixture->on_complete = [&] { done.release(); };
   Row row;
   row.id = "P9";
   row.name = "service call through the call object, 256 B, across threads";
   row.samples = rounds([&] {
-    fixture.begin();
+    fixture->begin();
     done.acquire();
   });
   row.value = row.samples.at(0.5);
@@ -225,7 +232,7 @@ std::vector<Row> across_threads() {
   row.limit = strand_post_micros();
   row.limit_name = "strand post and answer";
   row.budget = 2;
-  fixture.caller_lane().stop();
+  fixture.reset();
   return {std::move(row)};
 }
 

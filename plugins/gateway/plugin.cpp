@@ -52,7 +52,11 @@ std::vector<std::string> instance_order(const Result<std::string>& document) {
 // An agent that names no workspace gets one of its own below `directory`, so that tools for files
 // work and reach nothing else.
 Status give_workspaces(const std::string& directory, Options& options) {
-  if (options.agents.empty()) options.agents.push_back({.agent_id = "main", .is_default = true});
+  if (options.agents.empty()) {
+    AgentConfig& main = options.agents.emplace_back();
+    main.agent_id = "main";
+    main.is_default = true;
+  }
   for (AgentConfig& agent : options.agents) {
     if (!agent.workspace_roots.empty()) continue;
     const std::string path = directory + "/workspace/" + agent.agent_id;
