@@ -1,35 +1,47 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds and runs every test: all of them under AddressSanitizer and
-# UndefinedBehaviorSanitizer, those that link no gRPC under ThreadSanitizer too; compiles the SDK and the
-# core with clang; checks the format. Repeatable.
+# UndefinedBehaviorSanitizer, those with threads and without gRPC under ThreadSanitizer too; compiles
+# the SDK and the core with clang; checks the format. Repeatable; build/ keeps what it made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-started=$SECONDS
-step() { printf '\n==> %s (%d s)\n' "$*" $((SECONDS - started)); }
-quietly() {
-  local log=build/test.log
-  "$@" >"$log" 2>&1 || {
-    tail -n 60 "$log"
-    printf '\ntest.sh: failed: %s; all of it: %s\n' "$*" "$log" >&2
-    exit 1
-  }
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+step() { printf '\n==> %s (%d s)\n' "$*" "$SECONDS"; }
+fail() {
+  printf '\ntest.sh: %s\n' "$*" >&2
+  exit 1
 }
-# Builds a preset, with a line of progress now and then.
-build() {
-  quietly cmake --preset "$1"
-  local log=build/build-$1.log
-  ninja -C "build/$1" "${@:2}" >"$log" 2>&1 &
+# Runs a command into a log; every half a minute prints how far it says it is.
+with_progress() {
+  local log=$1 pattern=$2 waited=0
+  shift 2
+  "$@" >"$log" 2>&1 &
   local job=$!
   while kill -0 "$job" 2>/dev/null; do
-    sleep 5
-    [[ $((SECONDS % 30)) -lt 5 ]] && { grep -oE '^\[[0-9]+/[0-9]+\]' "$log" | tail -n 1 || true; }
+    sleep 1
+    waited=$((waited + 1))
+    if ((waited % 30 == 0)); then grep -oE "$pattern" "$log" | tail -n 1 || true; fi
   done
-  wait "$job" || {
-    grep -E -A12 'FAILED|error:' "$log" | head -n 80
-    printf '\ntest.sh: building %s failed; all of it: %s\n' "$1" "$log" >&2
-    exit 1
+  wait "$job"
+}
+build() {
+  local preset=$1 log=build/build-$1.log
+  cmake --preset "$preset" >"$log" 2>&1 || {
+    tail -n 40 "$log"
+    fail "configuring $preset failed; all of it: $log"
   }
+  with_progress "$log" '^\[[0-9]+/[0-9]+\]' ninja -C "build/$preset" "${@:2}" || {
+    grep -E -A12 '^FAILED|error:|undefined (reference|symbol)' "$log" | head -n 80
+    fail "building $preset failed; all of it: $log"
+  }
+}
+check() {
+  local preset=$1 log=build/test-$1.log
+  with_progress "$log" '^ *[0-9]+/[0-9]+ Test .*' ctest --preset "$preset" -j "$(nproc)" || {
+    grep -vE '^ *(Start|[0-9]+/[0-9]+ Test .* Passed)' "$log" | tail -n 150
+    fail "tests failed under $preset; all of it: $log"
+  }
+  grep -E 'tests passed' "$log"
 }
 
 mkdir -p build
@@ -37,21 +49,21 @@ step "Packages"
 bash scripts/install-packages.sh test
 
 step "Format"
-git ls-files '*.cpp' '*.h' '*.hpp' '*.c' | grep -v '^sdk/frozen/' |
-  xargs clang-format --dry-run --Werror || {
-  echo "test.sh: run: git ls-files '*.cpp' '*.h' '*.hpp' '*.c' | xargs clang-format -i" >&2
-  exit 1
+files() { git -c safe.directory='*' ls-files '*.cpp' '*.h' '*.hpp' '*.c' | grep -v '^sdk/frozen/'; }
+files | xargs clang-format --dry-run --Werror 2>build/format.log || {
+  grep error: build/format.log | cut -d: -f1 | sort | uniq -c >&2
+  fail "not formatted; run: git ls-files '*.cpp' '*.h' '*.hpp' '*.c' | xargs clang-format -i"
 }
 
 step "Build with AddressSanitizer and UndefinedBehaviorSanitizer"
 build asan
 step "Test"
-ctest --preset asan -j 2
+check asan
 
-step "Build with ThreadSanitizer what links no gRPC"
-build tsan
+step "Build with ThreadSanitizer what has threads and no gRPC"
+build tsan palyra_tests
 step "Test"
-ctest --preset tsan -j 2
+check tsan
 
 step "Compile the SDK and the core with clang"
 build clang palyra_clang

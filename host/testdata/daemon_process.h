@@ -3,6 +3,8 @@
 // printed.
 #pragma once
 
+#include "tests/sanitizer_report.h"
+
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
@@ -31,6 +33,7 @@ class DaemonProcess {
     if (output_ >= 0) ::close(output_);
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
+    palyra::testing::refuse_sanitizer_report(text_);
   }
   DaemonProcess(const DaemonProcess&) = delete;
 

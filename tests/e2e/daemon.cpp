@@ -1,5 +1,7 @@
 #include "tests/e2e/daemon.h"
 
+#include "tests/sanitizer_report.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -135,7 +137,10 @@ Daemon::Daemon(DaemonOptions options) : options_(std::move(options)) {
   directory_.write("palyra.toml", toml.str());
 }
 
-Daemon::~Daemon() { kill_now(); }
+Daemon::~Daemon() {
+  kill_now();
+  testing::refuse_sanitizer_report(log());
+}
 
 std::string Daemon::plugin_path_toml() const {
   std::string list = "\"" + build_dir() + "/lib/palyra/plugins\"";
