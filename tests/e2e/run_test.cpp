@@ -205,7 +205,6 @@ TEST_F(RunTest, CancelEndsARunThatWaits) {
 TEST_F(RunTest, ARoutedMessageIsDurableOnceHoweverOftenItIsSent) {
   auto stub = daemon_.gateway();
   api::RouteMessageRequest request;
-  request.set_channel("grpc");
   request.set_conversation("room");
   request.set_text("hello");
   request.set_idempotency_key("key-1");

@@ -161,7 +161,7 @@ Task<Status> RunLoop::run_local(run::Wanted wanted) {
   tape::RunEvent event;
   if (wanted.kind == run::EffectKind::kPolicy) {
     *event.mutable_policy_evaluated() = evaluate_policy(
-        environment_, state_, wanted, session_->doc().channel(), stamp() / kNanosPerMilli);
+        environment_, state_, wanted, state_.created.channel(), stamp() / kNanosPerMilli);
     add(std::move(event));
     co_return Status();
   }

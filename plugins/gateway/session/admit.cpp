@@ -1,5 +1,6 @@
 // The way in: from a request to a durable input.
 #include "plugins/common/json_schema/schema.h"
+#include "plugins/gateway/delivery/mapping.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/gateway/session/validate.h"
 
@@ -10,6 +11,12 @@ namespace palyra::gateway {
 namespace {
 
 constexpr size_t kTextBytes = 1024 * 1024;
+
+// The beginning of the first line.
+std::string title_of(const std::string& text) {
+  constexpr size_t kTitleBytes = 80;
+  return std::string(utf8_prefix(std::string_view(text).substr(0, text.find('\n')), kTitleBytes));
+}
 
 template <typename T>
 T limited(T asked, T most) {
@@ -26,7 +33,7 @@ Status GatewayImpl::check(const Input& input) const {
   }
   Status status = check_text("text", input.text, 1, kTextBytes);
   if (status.ok()) status = check_text("idempotency_key", input.idempotency_key, 0, 128);
-  if (status.ok()) status = check_text("channel", input.channel, 0, 200);
+  if (status.ok()) status = check_channel(input.channel, input.caller.channel);
   if (status.ok()) status = check_text("conversation", input.conversation, 0, 200);
   if (status.ok()) status = check_text("agent_id", input.agent_id, 0, 64);
   if (status.ok()) status = check_text("model", input.model, 0, 256);
@@ -93,10 +100,7 @@ Task<Result<api::RouteMessageResponse>> GatewayImpl::route_message(
     Caller caller, api::RouteMessageRequest request) {
   Input input;
   input.origin = "route";
-  input.keyed = !request.channel().empty() || !request.conversation().empty();
-  if (input.keyed) {
-    input.channel = request.channel().empty() ? caller.channel : request.channel();
-  }
+  input.channel = request.channel();
   input.caller = std::move(caller);
   input.session_id = request.session_id();
   input.conversation = request.conversation();
@@ -160,15 +164,16 @@ Task<Result<AcceptedInput>> GatewayImpl::accept(Input input) {
       auto opened = co_await open_session(input.caller, input.session_id);
       if (!opened.ok()) co_return opened.status();
       session = *opened;
-    } else if (input.keyed) {
-      auto found = co_await find_session(input.caller, input.channel, input.conversation);
+    } else if (!input.conversation.empty()) {
+      auto found = co_await find_session(input.caller, input.conversation);
       if (!found.ok()) co_return found.status();
       session = *found;
     }
     if (!session) {
       session = std::make_shared<Session>(
           environment_.world, environment_.options,
-          new_session(input.caller, input.channel, input.conversation, input.agent_id, ""), 0);
+          new_session(input.caller, input.conversation, (*agent)->agent_id, title_of(input.text)),
+          0);
     }
     auto accepted = co_await accept_into(input, session, key);
     if (accepted.ok()) co_return accepted;
@@ -260,6 +265,7 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   *created.mutable_limits() = limits_for(input.limits);
   created.set_response_schema_json(input.response_schema_json);
   created.set_ask_mode(input.ask_mode);
+  created.set_channel(input.caller.channel);
 
   doc.set_updated_at_ms(now / kNanosPerMilli);
   if (direct) {

@@ -110,7 +110,7 @@ void put_session(service::CommitRequest& commit, const api::Session& session) {
   put.set_key(session.session_id());
   put.set_value(session.SerializeAsString());
   const std::string owner = owner_key(session.principal());
-  if (!session.channel().empty() || !session.conversation().empty()) {
+  if (!session.conversation().empty()) {
     add_index(put, "key",
               session_key(session.principal(), session.device_id(), session.channel(),
                           session.conversation()));

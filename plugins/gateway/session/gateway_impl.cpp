@@ -39,14 +39,13 @@ Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
   co_return session;
 }
 
-api::Session GatewayImpl::new_session(const Caller& caller, const std::string& channel,
-                                      const std::string& conversation, const std::string& agent_id,
-                                      const std::string& title) {
+api::Session GatewayImpl::new_session(const Caller& caller, const std::string& conversation,
+                                      const std::string& agent_id, const std::string& title) {
   api::Session doc;
   doc.set_session_id(environment_.world.ids.ulid());
   doc.set_principal(caller.principal);
   doc.set_device_id(caller.device_id);
-  doc.set_channel(channel);
+  doc.set_channel(caller.channel);
   doc.set_conversation(conversation);
   doc.set_agent_id(agent_id);
   doc.set_title(title);
@@ -55,9 +54,10 @@ api::Session GatewayImpl::new_session(const Caller& caller, const std::string& c
   return doc;
 }
 
-Task<Result<std::shared_ptr<Session>>> GatewayImpl::find_session(Caller caller, std::string channel,
+Task<Result<std::shared_ptr<Session>>> GatewayImpl::find_session(Caller caller,
                                                                  std::string conversation) {
-  const std::string key = session_key(caller.principal, caller.device_id, channel, conversation);
+  const std::string key =
+      session_key(caller.principal, caller.device_id, caller.channel, conversation);
   service::QueryRequest query;
   query.set_collection(kSessions);
   query.set_index("key");

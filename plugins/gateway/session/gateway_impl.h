@@ -77,9 +77,8 @@ class GatewayImpl : public Gateway {
   // An input on its way in, checked.
   struct Input {
     Caller caller;
-    std::string session_id;  // empty = by channel and conversation if `keyed`, else a new one
-    bool keyed = false;
-    std::string channel;
+    std::string session_id;  // empty = by conversation if there is one, else a new one
+    std::string channel;     // as the client named it; empty = the caller's
     std::string conversation;
     std::string agent_id;
     std::string text;
@@ -93,11 +92,9 @@ class GatewayImpl : public Gateway {
 
   // gateway_impl.cpp: sessions and runs in memory
   Task<Result<std::shared_ptr<Session>>> open_session(Caller caller, std::string session_id);
-  api::Session new_session(const Caller& caller, const std::string& channel,
-                           const std::string& conversation, const std::string& agent_id,
-                           const std::string& title);
-  Task<Result<std::shared_ptr<Session>>> find_session(Caller caller, std::string channel,
-                                                      std::string conversation);
+  api::Session new_session(const Caller& caller, const std::string& conversation,
+                           const std::string& agent_id, const std::string& title);
+  Task<Result<std::shared_ptr<Session>>> find_session(Caller caller, std::string conversation);
   std::shared_ptr<RunLoop> add_run(std::shared_ptr<Session> session, run::State state,
                                    api::Run doc);
   void run_ended(const std::shared_ptr<RunLoop>& loop, const Status& status);

@@ -8,18 +8,15 @@ namespace palyra::gateway {
 
 Task<Result<api::Session>> GatewayImpl::resolve_session(Caller caller,
                                                         api::ResolveSessionRequest request) {
-  Status status = check_text("channel", request.channel(), 0, 200);
+  Status status = check_channel(request.channel(), caller.channel);
   if (status.ok()) status = check_text("conversation", request.conversation(), 0, 200);
   if (status.ok()) status = check_text("title", request.title(), 0, 200);
   if (!status.ok()) co_return status;
   auto agent = agents_.find(request.agent_id());
   if (!agent.ok()) co_return agent.status();
-  const bool keyed = !request.channel().empty() || !request.conversation().empty();
-  const std::string channel =
-      keyed && request.channel().empty() ? caller.channel : request.channel();
   for (int round = 0;; ++round) {
-    if (keyed) {
-      auto found = co_await find_session(caller, channel, request.conversation());
+    if (!request.conversation().empty()) {
+      auto found = co_await find_session(caller, request.conversation());
       if (!found.ok()) co_return found.status();
       if (*found) co_return (*found)->doc();
     }
@@ -27,7 +24,7 @@ Task<Result<api::Session>> GatewayImpl::resolve_session(Caller caller,
       co_return Status(Code::kUnavailable, "the daemon is stopping and makes no new sessions");
     }
     const api::Session doc =
-        new_session(caller, channel, request.conversation(), request.agent_id(), request.title());
+        new_session(caller, request.conversation(), (*agent)->agent_id, request.title());
     const auto session =
         std::make_shared<Session>(environment_.world, environment_.options, doc, 0);
     tape::SessionEvent event;

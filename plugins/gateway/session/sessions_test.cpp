@@ -36,6 +36,35 @@ TEST(Sessions, TheSameConversationIsTheSameSession) {
   EXPECT_EQ(resolve(house, "kitchen").session_id(), first.session_id());
 }
 
+TEST(Sessions, ClientWordsCannotChooseTheChannelThatPolicySees) {
+  House house;
+  api::RouteMessageRequest route;
+  route.set_channel("channel:slack:general");
+  route.set_text("hi");
+  EXPECT_EQ(house.run(house.gateway->route_message(House::caller(), route)).status().code(),
+            Code::kPermissionDenied);
+  api::ResolveSessionRequest request;
+  request.set_channel("channel:slack:general");
+  EXPECT_EQ(house.run(house.gateway->resolve_session(House::caller(), request)).status().code(),
+            Code::kPermissionDenied);
+  route.set_channel(House::caller().channel);
+  EXPECT_TRUE(house.run(house.gateway->route_message(House::caller(), route)).ok());
+}
+
+TEST(Sessions, AreCalledByTheirFirstMessageUnlessNamed) {
+  House house;
+  api::RouteMessageRequest route;
+  route.set_text("Plan the garden\nwith roses");
+  const auto routed = house.run(house.gateway->route_message(House::caller(), route));
+  ASSERT_TRUE(routed.ok());
+  api::GetSessionRequest get;
+  get.set_session_id(routed->session_id());
+  const auto session = house.run(house.gateway->get_session(House::caller(), get));
+  ASSERT_TRUE(session.ok());
+  EXPECT_EQ(session->title(), "Plan the garden");
+  EXPECT_FALSE(session->agent_id().empty());
+}
+
 TEST(Sessions, TwoWhoMakeTheSameConversationAtOnceGetOne) {
   House house;
   api::ResolveSessionRequest request;

@@ -64,6 +64,13 @@ Status check_text(const char* field, std::string_view value, size_t min, size_t 
   return {};
 }
 
+Status check_channel(std::string_view asked, const std::string& own) {
+  if (asked.empty() || asked == own) return {};
+  return Status(Code::kPermissionDenied, "this caller speaks on channel " + own +
+                                             "; leave the field channel out, or name the channel "
+                                             "in x-palyra-channel with a token that may use it");
+}
+
 Status check_page_size(uint32_t& size) {
   if (size == 0) size = 50;
   if (size <= 500) return {};
