@@ -5,9 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 step() { printf '\n==> %s\n' "$*"; }
+# The command as one would type it.
 show() {
   printf '$ palyra'
-  printf ' %q' "$@"
+  local word
+  for word in "$@"; do
+    [[ $word =~ ^[A-Za-z0-9_./=:-]+$ ]] && printf ' %s' "$word" || printf " '%s'" "$word"
+  done
   printf '\n'
 }
 fail() {
@@ -23,9 +27,9 @@ log=build/quickstart.log
 mkdir -p build
 cmake --preset release >"$log" 2>&1 || { tail -n 20 "$log"; fail "configuring failed; all of it: $log"; }
 if [[ -t 1 ]]; then
-  NINJA_STATUS='[%f/%t, %es] ' ninja -C build/release || fail "the build failed; see above"
+  NINJA_STATUS='[%f/%t, %es] ' ninja -C build/release product || fail "the build failed; see above"
 else
-  ninja -C build/release >>"$log" 2>&1 &
+  ninja -C build/release product >>"$log" 2>&1 &
   build=$!
   while kill -0 "$build" 2>/dev/null; do
     sleep 10
