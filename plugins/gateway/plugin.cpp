@@ -72,6 +72,16 @@ Status give_workspaces(const std::string& directory, Options& options) {
   return {};
 }
 
+// Whether the host has instances that it has not started yet.
+bool more_to_start(const Result<std::string>& document) {
+  if (!document.ok()) return false;
+  const auto list = nlohmann::json::parse(*document, nullptr, false);
+  return list.is_array() && std::any_of(list.begin(), list.end(), [](const auto& entry) {
+           return entry.is_object() && entry.value("state", "") == "found" &&
+                  entry.value("reason", "").empty();
+         });
+}
+
 // Members are in the order in which they need each other; the registry outlives all, because other
 // instances are stopped after this one.
 class GatewayPlugin : public Plugin {
@@ -205,9 +215,24 @@ class GatewayPlugin : public Plugin {
     }
   }
 
+  // A run that began or went on without its provider or tools would take them for gone.
+  Task<void> others_started(uint64_t number) {
+    const auto pause = [this] {
+      return sleep_until(host().executor(), host().clock().mono_now() + 2 * kNanosPerMilli);
+    };
+    while (number == bring_up_ && !draining_ && more_to_start(host().describe_daemon("plugins"))) {
+      co_await pause();
+    }
+    // What they have published is on its way to the lane.
+    do {
+      co_await pause();
+    } while (number == bring_up_ && !draining_ && !tools_->settled());
+  }
+
   // From a journal that has just appeared to a daemon that serves. Tries again until it works or
   // the journal changes.
   Task<void> bring_up(uint64_t number) {
+    co_await others_started(number);
     for (int64_t attempt = 1; number == bring_up_ && !draining_; ++attempt) {
       Status status =
           co_await credentials_->load(*journal_, owner_token_, host().clock().wall_now());

@@ -2,6 +2,7 @@
 
 #include "tests/sanitizer_report.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 namespace palyra::e2e {
 
@@ -38,16 +40,41 @@ int exit_code_of(int status) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-// In the child: replaces the process.
-[[noreturn]] void become(const std::vector<std::string>& arguments,
-                         const std::vector<std::string>& environment) {
-  for (const std::string& assignment : environment) putenv(strdup(assignment.c_str()));
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  execv(argv[0], argv.data());
-  _exit(127);
-}
+// What execve wants, made before the fork.
+class Program {
+ public:
+  Program(const std::vector<std::string>& arguments, const std::vector<std::string>& environment)
+      : arguments_(arguments) {
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+      const std::string_view name = name_of(*entry);
+      const bool replaced =
+          std::any_of(environment.begin(), environment.end(),
+                      [name](const std::string& set) { return name_of(set) == name; });
+      if (!replaced) environment_.emplace_back(*entry);
+    }
+    environment_.insert(environment_.end(), environment.begin(), environment.end());
+    for (std::string& argument : arguments_) argv_.push_back(argument.data());
+    for (std::string& assignment : environment_) envp_.push_back(assignment.data());
+    argv_.push_back(nullptr);
+    envp_.push_back(nullptr);
+  }
+  Program(const Program&) = delete;
+
+  // In the child: replaces the process.
+  [[noreturn]] void become() const {
+    execve(argv_[0], argv_.data(), envp_.data());
+    _exit(127);
+  }
+
+ private:
+  static std::string_view name_of(std::string_view assignment) {
+    return assignment.substr(0, assignment.find('='));
+  }
+  std::vector<std::string> arguments_;
+  std::vector<std::string> environment_;
+  std::vector<char*> argv_;
+  std::vector<char*> envp_;
+};
 
 }  // namespace
 
@@ -61,6 +88,7 @@ TempDir::TempDir() {
 }
 
 TempDir::~TempDir() {
+  if (keep_) return;
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }
@@ -80,12 +108,13 @@ Finished run_program(const std::vector<std::string>& arguments, const std::strin
   if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
     throw std::runtime_error("pipe failed");
   }
+  const Program program(arguments, environment);
   const pid_t child = fork();
   if (child == 0) {
     dup2(in[0], 0);
     dup2(out[1], 1);
     dup2(err[1], 2);
-    become(arguments, environment);
+    program.become();
   }
   close(in[0]);
   close(out[1]);
@@ -134,11 +163,17 @@ Daemon::Daemon(DaemonOptions options) : options_(std::move(options)) {
        << options_.gateway << "\n"
        << "[gateway.agents.main]\nworkspace = [\"" << workspace() << "\"]\n\n"
        << options_.extra << "\n";
-  directory_.write("palyra.toml", toml.str());
+  std::string text = toml.str();
+  const std::string_view mark = "@DIR@";
+  for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at)) {
+    text.replace(at, mark.size(), directory());
+  }
+  directory_.write("palyra.toml", text);
 }
 
 Daemon::~Daemon() {
   kill_now();
+  close_pipes();
   testing::refuse_sanitizer_report(log());
 }
 
@@ -149,37 +184,51 @@ std::string Daemon::plugin_path_toml() const {
 }
 
 bool Daemon::start() {
+  launch();
+  return await_ready();
+}
+
+void Daemon::launch() {
   channel_.reset();
-  const int notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  close_pipes();
+  notify_ = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string path = directory() + "/notify";
   unlink(path.c_str());
   std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  if (bind(notify, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+  if (bind(notify_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     throw std::runtime_error("cannot bind " + path);
   }
   // The child's end of this pipe closes when it dies, whatever the way.
   int alive[2];
   if (pipe2(alive, O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
+  alive_ = alive[0];
+  // All that allocates is done before: another thread may hold the allocator's lock at the fork.
+  const std::string log_path = directory() + "/daemon.log";
+  auto environment = options_.environment;
+  environment.push_back("NOTIFY_SOCKET=" + path);
+  const std::vector<std::string> command = {build_dir() + "/bin/palyrad", "--config",
+                                            config_path()};
+  const Program program(command, environment);
   pid_ = fork();
   if (pid_ == 0) {
-    const int log =
-        open((directory() + "/daemon.log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int log = open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(log, 1);
     dup2(log, 2);
     fcntl(alive[1], F_SETFD, 0);
-    auto environment = options_.environment;
-    environment.push_back("NOTIFY_SOCKET=" + path);
-    become({build_dir() + "/bin/palyrad", "--config", config_path()}, environment);
+    program.become();
   }
   close(alive[1]);
+}
+
+bool Daemon::await_ready() {
   bool ready = false;
-  pollfd events[2] = {{notify, POLLIN, 0}, {alive[0], POLLIN, 0}};
+  pollfd events[2] = {{notify_, POLLIN, 0}, {alive_, POLLIN, 0}};
   while (!ready && poll(events, 2, -1) > 0) {
     if (events[0].revents != 0) {
       char message[256];
-      const ssize_t size = recv(notify, message, sizeof message, 0);
+      const ssize_t size = recv(notify_, message, sizeof message, 0);
       if (size > 0 && std::string_view(message, static_cast<size_t>(size)).find("READY=1") !=
                           std::string_view::npos) {
         ready = true;
@@ -188,10 +237,14 @@ bool Daemon::start() {
       break;
     }
   }
-  close(notify);
-  close(alive[0]);
   if (!ready) wait();
   return ready;
+}
+
+void Daemon::close_pipes() {
+  for (int* fd : {&notify_, &alive_}) {
+    if (*fd >= 0) close(std::exchange(*fd, -1));
+  }
 }
 
 void Daemon::kill_now() {

@@ -28,11 +28,14 @@ class TempDir {
   ~TempDir();
   TempDir(const TempDir&) = delete;
   const std::string& path() const { return path_; }
+  // Leaves it for a person to look at.
+  void keep() { keep_ = true; }
   // Writes a file below it and returns its path.
   std::string write(const std::string& name, const std::string& content) const;
 
  private:
   std::string path_;
+  bool keep_ = false;
 };
 
 struct Finished {
@@ -46,6 +49,7 @@ Finished run_program(const std::vector<std::string>& arguments, const std::strin
                      const std::vector<std::string>& environment = {});
 
 // What palyra.toml says beyond the default test set: gateway on port 0, journal, embedded, tools.
+// @DIR@ in it is the daemon's directory.
 struct DaemonOptions {
   std::string gateway;        // lines of [gateway]
   std::string extra;          // whole sections
@@ -63,6 +67,9 @@ class Daemon {
 
   // Starts and waits until it serves (READY=1). False if it ended first: see log().
   bool start();
+  // The two halves of start(), for those who kill in between.
+  void launch();
+  bool await_ready();
   void kill_now();  // SIGKILL, and waits
   int stop();       // SIGTERM, and waits; the exit code
   // Waits for the end of a daemon that was told to stop or failed.
@@ -71,6 +78,7 @@ class Daemon {
   bool running() const { return pid_ > 0; }
 
   const std::string& directory() const { return directory_.path(); }
+  void keep() { directory_.keep(); }
   std::string state_dir() const { return directory() + "/state"; }
   std::string workspace() const { return directory() + "/workspace"; }
   std::string config_path() const { return directory() + "/palyra.toml"; }
@@ -89,10 +97,13 @@ class Daemon {
 
  private:
   std::string plugin_path_toml() const;
+  void close_pipes();
 
   TempDir directory_;
   DaemonOptions options_;
   pid_t pid_ = -1;
+  int notify_ = -1;  // READY=1 arrives here
+  int alive_ = -1;   // ends when the child does
   mutable std::shared_ptr<grpc::Channel> channel_;
 };
 

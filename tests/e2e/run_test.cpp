@@ -190,6 +190,26 @@ TEST_F(RunTest, FollowUpsRunInOrderOnTheSameStreamAndTheNinthIsRefused) {
   EXPECT_THAT(client.problems, IsEmpty());
 }
 
+TEST_F(RunTest, AFollowUpMayComeRightAfterAttaching) {
+  RunClient first(daemon_);
+  ASSERT_TRUE(first.start(write_call("out.txt", "x")));
+  ASSERT_TRUE(first.until([](const auto& event) { return event.has_approval_request(); }));
+  const std::string approval = first.event.approval_request().approval_id();
+  first.disconnect();
+  RunClient second(daemon_);
+  ASSERT_TRUE(second.attach(first.run_id, &first));
+  api::RunStreamRequest request;
+  request.mutable_follow_up()->set_text("and then");
+  ASSERT_TRUE(second.send(request));
+  ASSERT_TRUE(decide(approval, tape::v1::APPROVAL_VERDICT_ALLOW).ok());
+  int completed = 0;
+  while (second.next()) {
+    EXPECT_FALSE(second.event.has_error()) << second.event.error().message();
+    if (second.event.has_status() && second.status.state() == api::RUN_STATE_COMPLETED) ++completed;
+  }
+  EXPECT_GE(completed, 1);
+}
+
 TEST_F(RunTest, CancelEndsARunThatWaits) {
   RunClient client(daemon_);
   ASSERT_TRUE(client.start(write_call("out.txt", "x")));

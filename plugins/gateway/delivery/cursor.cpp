@@ -29,6 +29,11 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
       if (place_.next_seq <= hub_->head_seq()) {
         if (const TapeRecord* record = hub_->find(place_.next_seq)) {
           page_.clear();
+          if (unnamed(*record)) {
+            const bool found = co_await find_names(*record->event, record->seq);
+            if (!found) break;
+            continue;
+          }
           take(*record);
         } else {
           const bool more = co_await read_page();
@@ -180,9 +185,62 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
       }
       if (page_.empty()) co_return false;
     }
+    if (unnamed(page_.front())) {
+      const TapeRecord record = page_.front();
+      const bool found = co_await find_names(*record.event, record.seq);
+      co_return found;
+    }
     const TapeRecord record = std::move(page_.front());
     page_.pop_front();
     take(record);
+    co_return true;
+  }
+
+  // A result whose proposal this client did not get from here: it attached behind it.
+  bool unnamed(const TapeRecord& record) const {
+    if (!record.event) return false;
+    const auto [turn, index] = call_of(*record.event);
+    return turn != 0 && index < kNames && turn != searched_turn_ && name_of(turn, index).empty();
+  }
+  static std::pair<uint32_t, uint32_t> call_of(const tape::RunEvent& event) {
+    if (event.has_tool_call_finished()) {
+      return {event.tool_call_finished().turn(), event.tool_call_finished().call_index()};
+    }
+    if (event.has_tool_call_unknown()) {
+      return {event.tool_call_unknown().turn(), event.tool_call_unknown().call_index()};
+    }
+    return {0, 0};
+  }
+
+  // Reads the proposals of the result's turn, which are behind the end of its model turn. False
+  // ends the subscription.
+  Task<bool> find_names(tape::RunEvent result, uint64_t seq) {
+    const uint32_t turn = call_of(result).first;
+    searched_turn_ = turn;
+    uint64_t from = seq - 1;
+    while (from > 0) {
+      service::v1::ReadRequest request;
+      request.set_stream("run/" + hub_->run_id());
+      request.set_from_seq(from);
+      request.set_limit(kPageRecords);
+      request.set_max_bytes(kPageBytes);
+      request.set_descending(true);
+      auto page = co_await journal_.read(std::move(request));
+      if (closed_) co_return false;
+      // Without its name the result is still the result.
+      if (!page.ok() || page->records().empty()) break;
+      for (const auto& stored : page->records()) {
+        from = stored.seq() - 1;
+        tape::RunEvent event;
+        if (stored.erased() || !event.ParseFromString(stored.payload())) continue;
+        if (event.has_model_turn_finished()) co_return true;
+        if (event.has_policy_started() && event.policy_started().turn() == turn &&
+            event.policy_started().call_index() < kNames) {
+          remember_name(turn, event.policy_started().call_index(),
+                        event.policy_started().call().name());
+        }
+      }
+    }
     co_return true;
   }
 
@@ -206,6 +264,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
   std::deque<TapeRecord> page_;
   std::vector<std::string> names_;
   uint32_t names_turn_ = 0;
+  uint32_t searched_turn_ = 0;  // its proposals were read from the tape
   api::RunState shown_state_ = api::RUN_STATE_UNSPECIFIED;
   api::WaitReason shown_reason_ = api::WAIT_REASON_UNSPECIFIED;
   bool closed_ = false;

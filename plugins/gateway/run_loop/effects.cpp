@@ -328,6 +328,19 @@ Task<void> RunLoop::run_tool(run::Wanted wanted) {
   post(std::move(event));
 }
 
+// Before a call whose tool is away is made again: 0.1 s, 0.2 s, ..., 3.2 s, so that the plugin has
+// time to come back before the attempts are used up. Ends early if the call is cancelled.
+Task<void> RunLoop::pause(uint32_t attempt, CancelToken cancel) {
+  const int64_t ms = int64_t{100} << std::min<uint32_t>(std::max<uint32_t>(attempt, 1) - 1, 5);
+  Slot<bool> over;
+  Executor& executor = environment_.world.executor;
+  const TimerId timer = executor.post_at(environment_.world.clock.mono_now() + ms * kNanosPerMilli,
+                                         [over] { over.set(true); });
+  cancel.on_cancel([over] { over.set(false); });
+  const bool waited = co_await over;
+  if (!waited) executor.cancel(timer);
+}
+
 // The record of the result; without a field if the interruption was posted instead.
 Task<tape::RunEvent> RunLoop::call_tool(run::Wanted wanted, palyra::common::v1::ToolCall call,
                                         CancelToken cancel) {
@@ -351,6 +364,8 @@ Task<tape::RunEvent> RunLoop::call_tool(run::Wanted wanted, palyra::common::v1::
   service::InvokeResult result;
   if (found == catalogue->tools.end()) {
     if (wanted.verify || wanted.attempt > 1) {
+      co_await pause(wanted.attempt, cancel);
+      if (ended_) co_return event;
       interrupt(wanted.ordinal, "the tool " + call.name() + " is gone");
       co_return event;
     }
@@ -410,6 +425,12 @@ Task<tape::RunEvent> RunLoop::call_tool(run::Wanted wanted, palyra::common::v1::
                         (wanted.effect_class == palyra::common::v1::EFFECT_CLASS_NONE ||
                          wanted.effect_class == palyra::common::v1::EFFECT_CLASS_IDEMPOTENT);
       if (cut_off(status) && !told) {
+        const bool repeats = wanted.effect_class != palyra::common::v1::EFFECT_CLASS_OPAQUE &&
+                             wanted.effect_class != palyra::common::v1::EFFECT_CLASS_UNSPECIFIED;
+        if (repeats && status.code() == Code::kUnavailable) {
+          co_await pause(wanted.attempt, cancel);
+          if (ended_) co_return event;
+        }
         interrupt(wanted.ordinal, call.name() + ": " + status.message());
         co_return event;
       }

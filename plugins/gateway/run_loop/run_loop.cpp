@@ -60,7 +60,8 @@ RunLoop::RunLoop(Environment& environment, std::shared_ptr<Session> session,
       shown_(doc_),
       committed_seq_(state_.last_seq),
       stored_state_(doc_.state()),
-      stored_reason_(doc_.wait_reason()) {}
+      stored_reason_(doc_.wait_reason()),
+      cancel_durable_(state_.cancel.has_value()) {}
 
 RunLoop::~RunLoop() { forget_flights(); }
 
@@ -365,6 +366,8 @@ void RunLoop::after_commit(const service::CommitResponse& response,
     }
     records.push_back(std::move(record));
   }
+  cancel_durable_ = state_.cancel.has_value();
+  if (cancel_durable_ || state_.terminal()) answer_cancellers(Status());
   hub_->publish(std::move(records));
   hub_->set_state(doc_.state(), doc_.wait_reason());
 
@@ -426,12 +429,24 @@ void RunLoop::post(tape::RunEvent event) {
   wake();
 }
 
-void RunLoop::cancel(const std::string& principal, const std::string& reason) {
-  if (ended_ || state_.terminal() || state_.cancel) return;
-  tape::RunEvent event;
-  event.mutable_cancel_requested()->set_principal(principal);
-  event.mutable_cancel_requested()->set_reason(reason);
-  post(std::move(event));
+Task<Status> RunLoop::cancel(std::string principal, std::string reason) {
+  const auto self = shared_from_this();
+  if (ended_ || cancel_durable_) co_return Status();
+  if (!state_.cancel && !state_.terminal()) {
+    tape::RunEvent event;
+    event.mutable_cancel_requested()->set_principal(std::move(principal));
+    event.mutable_cancel_requested()->set_reason(std::move(reason));
+    post(std::move(event));
+  }
+  const Slot<Status> durable;
+  cancellers_.push_back(durable);
+  co_return co_await durable;
+}
+
+void RunLoop::answer_cancellers(const Status& status) {
+  for (auto& slot : std::exchange(cancellers_, {})) {
+    environment_.world.executor.post([slot, status] { slot.set(status); });
+  }
 }
 
 Task<Result<api::Approval>> RunLoop::decide(tape::ApprovalDecided decision) {
@@ -552,6 +567,7 @@ void RunLoop::abandon(const Status& why) {
       environment_.world.executor.post([slot, told] { slot.set(told); });
     }
   }
+  answer_cancellers(why);
   if (auto slot = std::exchange(opening_.committed, std::nullopt)) {
     environment_.world.executor.post(
         [slot = *slot, told] { slot.set(Result<service::CommitResponse>(told)); });

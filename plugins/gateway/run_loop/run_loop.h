@@ -45,8 +45,9 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
 
   // A result or a wish from outside; appended when the loop gets to it.
   void post(tape::RunEvent event);
-  // Does nothing for a run that is being cancelled or has ended.
-  void cancel(const std::string& principal, const std::string& reason);
+  // Durable when it answers; the run may have ended otherwise by then. Not OK if the daemon stops
+  // first.
+  Task<Status> cancel(std::string principal, std::string reason);
   // Durable when it answers. FAILED_PRECONDITION if it is decided or no longer asked.
   Task<Result<api::Approval>> decide(tape::ApprovalDecided decision);
   // Known pending approvals of a recovered run.
@@ -93,6 +94,7 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   void wake();
   void arm_timers();
   void begin_stop();
+  void answer_cancellers(const Status& status);
   void arm_heartbeat();
   void forget_flights();
 
@@ -102,6 +104,7 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   Task<void> run_model(run::Wanted wanted);
   Task<void> run_tool(run::Wanted wanted);
   Task<tape::RunEvent> call_tool(run::Wanted wanted, common::v1::ToolCall call, CancelToken cancel);
+  Task<void> pause(uint32_t attempt, CancelToken cancel);
   Task<void> store_partial();
   void maybe_store_partial();
   void interrupt(uint64_t ordinal, const std::string& reason);
@@ -129,6 +132,8 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   // Approvals asked and not durably decided, by id; `decision` set = on its way.
   std::map<std::string, api::Approval> approvals_;
   std::map<std::string, std::vector<Slot<Status>>> deciders_;
+  std::vector<Slot<Status>> cancellers_;  // wait until the cancellation is durable
+  bool cancel_durable_;
 
   std::optional<service::ChatRequest> request_;  // of the turn whose context is in force
   std::optional<run::Piece> finished_turn_;

@@ -137,7 +137,8 @@ Task<Result<api::CancelRunResponse>> GatewayImpl::cancel_run(Caller caller,
       co_return out;
     }
   }
-  loop->cancel(caller.principal, request.reason());
+  status = co_await loop->cancel(caller.principal, request.reason());
+  if (!status.ok()) co_return status;
   out.set_state(loop->doc().state());
   co_return out;
 }

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 namespace palyra::gateway::testing {
 namespace {
 
@@ -300,6 +302,67 @@ TEST(ToolsOfARun, AVerifiableCallThatACrashCutOffIsAskedAbout) {
   EXPECT_EQ(house.run_of(accepted.value().run_id).state(), api::RUN_STATE_COMPLETED);
   EXPECT_THAT(house.tools.invoked, SizeIs(1));
   EXPECT_THAT(last_prompt(house), HasSubstr("written before"));
+}
+
+TEST(ToolsOfARun, ACancellationThatWasAnsweredSurvivesACrash) {
+  House house;
+  house.tools.add_text("fs.read", kRead, effect::EFFECT_CLASS_NONE, "x");
+  house.tools.hang = true;
+  house.providers.call("fs.read", "{}");
+  const auto accepted = house.send("read");
+  house.executor.run_until_idle();
+  api::CancelRunRequest request;
+  request.set_run_id(accepted.value().run_id);
+  const auto answer = house.begin(house.gateway->cancel_run(House::caller(), request));
+  while (!answer->has_value()) ASSERT_TRUE(house.executor.run_one());
+  house.crash();
+  house.start();
+  house.executor.run_until_idle();
+  EXPECT_EQ(house.run_of(accepted.value().run_id).state(), api::RUN_STATE_CANCELLED);
+  EXPECT_THAT(house.tools.invoked, SizeIs(1));
+}
+
+TEST(ToolsOfARun, ACutOffCallWaitsForItsToolToComeBack) {
+  policy::PolicyRules rules;
+  rules.write_default = tape::VERDICT_ALLOW;
+  House house(0, test_options(), rules);
+  house.tools.add_text("mail.send", kWrite, effect::EFFECT_CLASS_KEYED, "sent");
+  house.tools.hang = true;
+  house.providers.call("mail.send", "{}");
+  house.providers.say({"Sent."});
+  const auto accepted = house.send("mail it");
+  house.executor.run_until_idle();
+  house.crash();
+  house.tools.remove("mail.send");
+  house.tools.hang = false;
+  house.start();
+  house.advance_ms(1'000);
+  EXPECT_EQ(house.run_of(accepted.value().run_id).state(), api::RUN_STATE_RUNNING);
+  house.tools.add_text("mail.send", kWrite, effect::EFFECT_CLASS_KEYED, "sent");
+  house.advance_ms(10'000);
+  EXPECT_EQ(house.run_of(accepted.value().run_id).state(), api::RUN_STATE_COMPLETED);
+  EXPECT_THAT(last_prompt(house), HasSubstr("sent"));
+  EXPECT_THAT(house.tools.invoked, SizeIs(2));
+}
+
+TEST(ToolsOfARun, WhoAttachesBehindAProposalIsToldTheToolOfItsResult) {
+  House house;
+  house.tools.add_text("fs.read", kRead, effect::EFFECT_CLASS_NONE, "forty-two");
+  house.providers.call("fs.read", "{}");
+  house.providers.say({"Done."});
+  const auto accepted = house.send("read a");
+  house.executor.run_until_idle();
+  const std::string run_id = accepted.value().run_id;
+  const auto types = house.tape_of(run_id);
+  const auto result = std::find(types.begin(), types.end(), "tool_call_finished");
+  ASSERT_NE(result, types.end());
+  const auto seq = static_cast<uint64_t>(result - types.begin()) + 1;
+  const auto subscription = house.attach(run_id, seq);
+  ASSERT_TRUE(subscription);
+  const auto events = house.all(*subscription);
+  ASSERT_THAT(events, Not(IsEmpty()));
+  EXPECT_EQ(events.front().seq(), seq);
+  EXPECT_EQ(events.front().tool_result().name(), "fs.read");
 }
 
 TEST(ToolsOfARun, CancellingCutsAHangingToolOff) {

@@ -66,6 +66,7 @@ Task<void> ToolsClient::list(std::string instance, uint64_t number) {
     auto response = co_await client->call(tool::kList, request, options);
     found = offers_.find(instance);
     if (found == offers_.end() || found->second.number != number) co_return;
+    found->second.answered = true;
     if (response.ok()) {
       found->second.tools.assign(response->tools().begin(), response->tools().end());
       found->second.listed = true;
@@ -79,6 +80,11 @@ Task<void> ToolsClient::list(std::string instance, uint64_t number) {
       co_await sleep_until(host_.executor(), host_.clock().mono_now() + attempt * kNanosPerSecond);
     }
   }
+}
+
+bool ToolsClient::settled() const {
+  return std::all_of(offers_.begin(), offers_.end(),
+                     [](const auto& entry) { return entry.second.answered; });
 }
 
 void ToolsClient::merge() {

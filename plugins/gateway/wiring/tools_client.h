@@ -23,6 +23,9 @@ class ToolsClient final : public Tools {
   Status start(std::vector<std::string> order);
   void stop();
 
+  // Every instance that is there has answered once, well or badly.
+  bool settled() const;
+
   std::shared_ptr<const Catalogue> catalogue() const override { return merged_.catalogue; }
   Task<Result<::palyra::service::v1::InvokeResult>> invoke(
       std::string instance, ::palyra::service::v1::InvokeRequest request, int64_t deadline_ns,
@@ -36,6 +39,7 @@ class ToolsClient final : public Tools {
   struct Offer {
     std::shared_ptr<Client> client;
     uint64_t number = 0;  // which appearance of the instance this is
+    bool answered = false;
     bool listed = false;
     std::vector<::palyra::service::v1::ToolInfo> tools;
   };

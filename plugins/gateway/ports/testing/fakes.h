@@ -186,6 +186,11 @@ class FakeTools : public Tools {
     catalogue_ = std::move(next);
     functions_[name] = std::move(invoke);
   }
+  void remove(const std::string& name) {
+    auto next = std::make_shared<Catalogue>(*catalogue_);
+    next->tools.erase(name);
+    catalogue_ = std::move(next);
+  }
   // A tool that answers with this text.
   void add_text(const std::string& name, palyra::service::v1::ToolAccess access,
                 palyra::common::v1::EffectClass effect, const std::string& text) {

@@ -121,6 +121,14 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
                        "the first message of a RunStream is start or attach");
     }
     if (auto may = Admission::require(caller_, kScopeRunsRead); !may.ok()) co_return may;
+    if (session_id_.empty()) {
+      // A follow-up may come before the run's first event.
+      api::GetRunRequest request;
+      request.set_run_id(attach.run_id());
+      auto run = co_await gateway_.get_run(caller_, std::move(request));
+      if (!run.ok()) co_return run.status();
+      session_id_ = run->session_id();
+    }
     following_.push_back(std::move(attach));
     next_read();
     context_.tasks.spawn(listen(self));
@@ -146,7 +154,6 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     while (!gone_) {
       auto event = co_await subscription_->next();
       if (!event) break;
-      if (session_id_.empty()) session_id_ = event->session_id();
       if (!co_await write(std::move(*event))) break;
     }
     subscription_.reset();

@@ -1,0 +1,235 @@
+// The harness must be able to fail: each thing it looks for, once wrong.
+#include "tests/chaos/effects.h"
+#include "tests/chaos/report.h"
+#include "tests/chaos/view.h"
+
+#include <gmock/gmock.h>
+
+namespace palyra::chaos {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+// Writes a tape; the time of a record is its sequence number.
+class TapeWriter {
+ public:
+  TapeWriter() {
+    tape_.run_id = "RUN";
+    add().mutable_run_created();
+  }
+  tape::RunEvent& add() {
+    Record record;
+    record.seq = tape_.records.size() + 1;
+    record.time_ns = static_cast<int64_t>(record.seq);
+    tape_.records.push_back(record);
+    return tape_.records.back().event;
+  }
+  void propose(const std::string& name, const std::string& arguments = "{}") {
+    auto& proposed = *add().mutable_policy_started();
+    proposed.mutable_start()->set_ordinal(1);
+    proposed.mutable_start()->set_attempt(1);
+    proposed.mutable_call()->set_name(name);
+    proposed.mutable_call()->set_arguments_json(arguments);
+    add().mutable_policy_evaluated()->set_ordinal(1);
+  }
+  void start(common::EffectClass effect, uint32_t attempt, bool verify = false,
+             const std::string& key = "KEY") {
+    auto& started = *add().mutable_tool_call_started();
+    started.mutable_start()->set_ordinal(2);
+    started.mutable_start()->set_attempt(attempt);
+    started.mutable_start()->set_effect_class(effect);
+    started.mutable_start()->set_idempotency_key(key);
+    started.set_verify(verify);
+  }
+  void interrupt() { add().mutable_effect_interrupted()->set_ordinal(2); }
+  void finish() { add().mutable_tool_call_finished()->set_ordinal(2); }
+  void complete() { add().mutable_run_completed(); }
+  const Tape& tape() const { return tape_; }
+
+ private:
+  Tape tape_;
+};
+
+std::vector<std::string> judge(const TapeWriter& writer, const World& world) {
+  EffectCounts counts;
+  return compare({examine(writer.tape())}, world, &counts);
+}
+
+TEST(TapeTest, AKillIsCountedWhereTheTapeWasCut) {
+  TapeWriter writer;
+  writer.propose("test.keyed");                 // 2, 3
+  writer.start(common::EFFECT_CLASS_KEYED, 1);  // 4
+  writer.finish();                              // 5
+  auto& model = *writer.add().mutable_model_turn_started();
+  model.mutable_start()->set_ordinal(3);
+  model.mutable_start()->set_attempt(1);
+  writer.add().mutable_model_turn_finished()->set_ordinal(3);
+  writer.complete();
+  EXPECT_THAT(phases_at(writer.tape(), 0), IsEmpty());
+  EXPECT_THAT(phases_at(writer.tape(), 1), ElementsAre(Phase::kQueued));
+  EXPECT_THAT(phases_at(writer.tape(), 4), ElementsAre(Phase::kToolKeyed));
+  EXPECT_THAT(phases_at(writer.tape(), 6), ElementsAre(Phase::kModelTurn));
+  EXPECT_THAT(phases_at(writer.tape(), 8), ElementsAre(Phase::kFinished));
+  EXPECT_THAT(examine(writer.tape()).problems, IsEmpty());
+}
+
+TEST(TapeTest, AResultWithoutStartASecondResultAndAChangedKeyAreProblems) {
+  TapeWriter writer;
+  writer.propose("test.keyed");
+  writer.finish();
+  writer.start(common::EFFECT_CLASS_KEYED, 1);
+  writer.interrupt();
+  writer.start(common::EFFECT_CLASS_KEYED, 2, false, "OTHER");
+  writer.complete();
+  writer.finish();
+  const auto problems = examine(writer.tape()).problems;
+  EXPECT_THAT(problems, Contains(HasSubstr("ends what is not in flight")));
+  EXPECT_THAT(problems, Contains(HasSubstr("the idempotency key changed")));
+  EXPECT_THAT(problems, Contains(HasSubstr("effect 2 is in flight")));
+  EXPECT_THAT(problems, Contains(HasSubstr("after the end")));
+}
+
+TEST(EffectsTest, AKeyedCallHasExactlyOneEffect) {
+  TapeWriter writer;
+  writer.propose("test.keyed");
+  writer.start(common::EFFECT_CLASS_KEYED, 1);
+  writer.interrupt();
+  writer.start(common::EFFECT_CLASS_KEYED, 2);
+  writer.finish();
+  writer.complete();
+  World world;
+  EXPECT_THAT(judge(writer, world), ElementsAre(HasSubstr("finished without effect")));
+  world.keyed.push_back({"KEY", "RUN", "v"});
+  EXPECT_THAT(judge(writer, world), IsEmpty());
+  world.keyed.push_back({"KEY", "RUN", "v"});
+  EXPECT_THAT(judge(writer, world), ElementsAre(HasSubstr("2 effects")));
+}
+
+TEST(EffectsTest, AnOpaqueCallNeverRunsTwice) {
+  TapeWriter writer;
+  writer.propose("test.opaque");
+  writer.start(common::EFFECT_CLASS_OPAQUE, 1);
+  writer.interrupt();
+  writer.start(common::EFFECT_CLASS_OPAQUE, 2);
+  writer.finish();
+  World world;
+  world.opaque = {{"KEY", "RUN", "v"}, {"KEY", "RUN", "v"}};
+  const auto problems = judge(writer, world);
+  EXPECT_THAT(problems, Contains(HasSubstr("started twice")));
+  EXPECT_THAT(problems, Contains(HasSubstr("2 effects")));
+}
+
+TEST(EffectsTest, AnEffectThatNoTapeExplainsIsAProblem) {
+  World world;
+  world.opaque.push_back({"STRAY", "RUN", "v"});
+  world.files["a.txt"] = "x";
+  EXPECT_THAT(judge(TapeWriter(), world), SizeIs(2));
+}
+
+TEST(EffectsTest, AFileIsAsTheLastFinishedWriteSays) {
+  TapeWriter writer;
+  writer.propose("fs.write", R"({"path": "a.txt", "content": "right"})");
+  writer.start(common::EFFECT_CLASS_VERIFIABLE, 1);
+  writer.interrupt();
+  writer.start(common::EFFECT_CLASS_VERIFIABLE, 2, true);
+  writer.finish();
+  writer.complete();
+  World world;
+  EXPECT_THAT(judge(writer, world), ElementsAre(HasSubstr("missing")));
+  world.files["a.txt"] = "wrong";
+  EXPECT_THAT(judge(writer, world), ElementsAre(HasSubstr("not as written")));
+  world.files["a.txt"] = "right";
+  EXPECT_THAT(judge(writer, world), IsEmpty());
+  world.files[".palyra-1.tmp"] = "";
+  EXPECT_THAT(judge(writer, world), ElementsAre(HasSubstr("temporary")));
+}
+
+api::RunStreamEvent durable(uint64_t seq) {
+  api::RunStreamEvent event;
+  event.set_run_id("RUN");
+  event.set_seq(seq);
+  return event;
+}
+
+api::RunStreamEvent delta(uint32_t attempt, uint64_t offset, const std::string& text) {
+  api::RunStreamEvent event;
+  event.set_run_id("RUN");
+  event.mutable_model_delta()->set_turn(1);
+  event.mutable_model_delta()->set_attempt(attempt);
+  event.mutable_model_delta()->set_offset(offset);
+  event.mutable_model_delta()->set_text(text);
+  return event;
+}
+
+api::RunStreamEvent completed(uint64_t seq, const std::string& text) {
+  auto event = durable(seq);
+  event.mutable_status()->set_state(api::RUN_STATE_COMPLETED);
+  event.mutable_status()->set_text(text);
+  return event;
+}
+
+TEST(ViewTest, ARestartedTurnBeginsAgainAndEndsAsTheAnswer) {
+  RunView view;
+  view.see(durable(1));
+  view.see(delta(1, 0, "hel"));
+  EXPECT_EQ(view.place().from_seq(), 2u);
+  EXPECT_EQ(view.place().offset(), 3u);
+  EXPECT_EQ(view.place().attempt(), 1u);
+  api::RunStreamEvent restarted;
+  restarted.set_run_id("RUN");
+  restarted.mutable_turn_restarted()->set_turn(1);
+  restarted.mutable_turn_restarted()->set_attempt(2);
+  view.see(restarted);
+  view.see(delta(2, 0, "hello"));
+  view.see(completed(2, "hello"));
+  EXPECT_THAT(view.problems, IsEmpty());
+}
+
+TEST(ViewTest, GapsRepetitionsAndAnotherAnswerAreProblems) {
+  RunView view;
+  view.see(durable(1));
+  view.see(durable(3));
+  view.see(delta(1, 0, "ab"));
+  view.see(delta(1, 1, "b"));
+  view.see(delta(2, 3, "c"));
+  view.see(completed(4, "other"));
+  view.see(durable(5));
+  EXPECT_THAT(view.problems,
+              ElementsAre(HasSubstr("sequence 3 after 1"), HasSubstr("at 1 after 2"),
+                          HasSubstr("without turn_restarted"), HasSubstr("the answer is \"other\""),
+                          HasSubstr("after the end")));
+}
+
+TEST(ReportTest, AKillBeforeTheAcknowledgementIsAdmission) {
+  TapeWriter writer;
+  writer.propose("test.keyed");
+  writer.start(common::EFFECT_CLASS_KEYED, 1);
+  Kill kill;
+  kill.label = "a";
+  kill.generation = 1;
+  kill.wall_ns = 100;
+  std::map<std::string, Tape> tapes{{"RUN", writer.tape()}};
+  const auto in_life = [&](uint64_t generation) {
+    return classify({kill}, {{"a", Promise{"a", "RUN", "S", generation}}}, tapes);
+  };
+  EXPECT_EQ(in_life(2).at(Phase::kAdmission), 1);
+  EXPECT_EQ(in_life(1).at(Phase::kToolKeyed), 1);
+  EXPECT_EQ(in_life(1).between, 1);
+  EXPECT_EQ(classify({kill}, {}, tapes).at(Phase::kAdmission), 1);
+  EXPECT_THAT(missing(in_life(1)), SizeIs(8));
+}
+
+TEST(PlanTest, EachAimComesAsOftenAsTheOthers) {
+  Random random(1);
+  const auto aims = make_aims(40, random);
+  for (int i = 0; i < kAims; ++i) {
+    EXPECT_EQ(std::count(aims.begin(), aims.end(), static_cast<Aim>(i)), 4);
+  }
+}
+
+}  // namespace
+}  // namespace palyra::chaos

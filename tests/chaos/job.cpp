@@ -1,0 +1,159 @@
+#include "tests/chaos/job.h"
+
+namespace palyra::chaos {
+namespace {
+
+std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+
+// Writes calls into one message.
+class Writer {
+ public:
+  Writer(Input& input, Random& random) : input_(input), random_(random) {
+    input_.text = input_.label + "\n";
+  }
+
+  void call(ToolKind kind, bool asked) {
+    const std::string value = input_.label + "-" + std::to_string(calls_);
+    const std::string delay = std::to_string(2 + draw(random_, 20));
+    switch (kind) {
+      case ToolKind::kKeyed:
+      case ToolKind::kOpaque:
+        line(kind == ToolKind::kKeyed ? "test.keyed" : "test.opaque",
+             "{\"value\": " + quoted(value) + ", \"delay_ms\": " + delay + "}");
+        if (input_.value.empty()) input_.value = value;
+        break;
+      case ToolKind::kVerifiable: {
+        const std::string path = (asked ? "ask/" : "files/") + value + ".txt";
+        const size_t size = chance(random_, 30) ? 20'000 : 20;
+        line("fs.write", "{\"path\": " + quoted(path) +
+                             ", \"content\": " + quoted(value + " " + std::string(size, 'w')) +
+                             ", \"expected\": \"absent\"}");
+        if (input_.path.empty()) input_.path = path;
+        break;
+      }
+      case ToolKind::kNone:
+      case ToolKind::kMixed:
+        line("test.slow", "{\"delay_ms\": " + delay + "}");
+        break;
+    }
+    const ToolKind said = kind == ToolKind::kMixed ? ToolKind::kNone : kind;
+    input_.tool = calls_ == 0 || input_.tool == said ? said : ToolKind::kMixed;
+    ++calls_;
+  }
+
+  void deltas(int64_t count, int64_t bytes) {
+    input_.text += "/deltas " + std::to_string(count) + " " + std::to_string(bytes) + "\n";
+    input_.text_bytes = static_cast<size_t>(count * bytes);
+  }
+
+ private:
+  void line(const std::string& tool, const std::string& arguments) {
+    input_.text += "/tool " + tool + " " + arguments + "\n";
+  }
+
+  Input& input_;
+  Random& random_;
+  int calls_ = 0;
+};
+
+ToolKind any_tool(Random& random) { return static_cast<ToolKind>(draw(random, 4)); }
+
+void write_anything(Input& input, Random& random) {
+  Writer writer(input, random);
+  const int64_t what = draw(random, 100);
+  if (what < 25) {
+    writer.deltas(1 + draw(random, 40), 1 + draw(random, 600));
+  } else if (what < 35) {
+    input.text += "tell me about it";
+  } else if (what < 45) {
+    input.model = "scripted/rules";
+    input.may_fail = chance(random, 25);
+    input.text += input.may_fail ? "flaky" : "chain";
+  } else if (what < 50) {
+    input.cancel = true;
+    input.text += "/tool test.slow {\"delay_ms\": 400}";
+    input.tool = ToolKind::kNone;
+  } else {
+    for (int64_t i = 0, calls = 1 + draw(random, 4); i < calls; ++i) {
+      writer.call(any_tool(random), chance(random, 30));
+    }
+  }
+}
+
+void write_aimed(Input& input, Aim aim, Random& random) {
+  Writer writer(input, random);
+  switch (aim) {
+    case Aim::kToolNone:
+      writer.call(ToolKind::kNone, false);
+      break;
+    case Aim::kToolKeyed:
+    case Aim::kToolOpaque:
+      for (int64_t i = 0, calls = 1 + draw(random, 2); i < calls; ++i) {
+        writer.call(aim == Aim::kToolKeyed ? ToolKind::kKeyed : ToolKind::kOpaque, false);
+      }
+      break;
+    case Aim::kToolVerifiable:
+      for (int64_t i = 0, calls = 1 + draw(random, 3); i < calls; ++i) {
+        writer.call(ToolKind::kVerifiable, false);
+      }
+      break;
+    case Aim::kApproval:
+      for (int64_t i = 0, calls = 1 + draw(random, 2); i < calls; ++i) {
+        writer.call(ToolKind::kVerifiable, true);
+      }
+      break;
+    default:
+      writer.deltas(1 + draw(random, 30), 1 + draw(random, 600));
+      break;
+  }
+}
+
+}  // namespace
+
+Job make_job(const std::string& label, Aim aim, Random& random) {
+  Job job;
+  const bool aimed = aim != Aim::kAnywhere && aim != Aim::kRecovery && chance(random, 66);
+  if (chance(random, 30)) {
+    job.way = Job::Way::kRoute;
+    job.conversation =
+        chance(random, 40) ? "shared-" + std::to_string(draw(random, 2)) : "room-" + label;
+  }
+  const int64_t most = job.way == Job::Way::kStream && chance(random, 40) ? 1 + draw(random, 3) : 1;
+  for (int64_t i = 0; i < most; ++i) {
+    Input input;
+    input.label = label + "." + std::to_string(i);
+    input.model = chance(random, 30) ? "fast/rules" : "embedded/rules";
+    input.deny = chance(random, 15);
+    if (aimed) {
+      write_aimed(input, aim, random);
+    } else {
+      write_anything(input, random);
+    }
+    job.inputs.push_back(std::move(input));
+  }
+  return job;
+}
+
+const char* script() {
+  return R"(steps:
+  - when: {contains: '"done":true', in: tool}
+    text: The chain has come to its end, and every link of it held.
+  - when: {contains: '"effects"', in: tool}
+    text: The first link holds; here is the second.
+    tool_calls:
+      - {name: test.opaque, arguments: {value: chain, delay_ms: 5}}
+  - when: {contains: chain, in: user}
+    reasoning: A chain has links; I begin with the first one.
+    text: This is the first link.
+    tool_calls:
+      - {name: test.keyed, arguments: {value: chain, delay_ms: 5}}
+  - when: {contains: flaky, in: user}
+    once: true
+    text: This is cut off in the middle of a word.
+    failure: {kind: unavailable, message: scripted, after_bytes: 17}
+  - when: {contains: flaky, in: user}
+    text: This time everything is well, and longer than the attempt before it.
+)";
+}
+
+}  // namespace palyra::chaos

@@ -1,0 +1,204 @@
+// palyra-chaos: the daemon under load, killed again and again; see README.md.
+#include "tests/chaos/client.h"
+#include "tests/chaos/report.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <thread>
+
+namespace palyra::chaos {
+namespace {
+
+struct Settings {
+  int kills = 200;
+  uint64_t seed = 0;
+  int clients = 6;
+  int patience_s = 30;
+  bool keep = false;
+};
+
+std::string plugin(const std::string& name, const std::string& use, const std::string& config) {
+  return "[plugins." + name + "]\nuse = \"" + use + "\"\nisolation = \"in_process\"\n[plugins." +
+         name + ".config]\n" + config + "\n";
+}
+
+e2e::DaemonOptions daemon_options(const std::string& effects, const std::string& script_path) {
+  e2e::DaemonOptions options;
+  options.embedded = "delay_ms = 1";
+  options.plugin_paths = {e2e::build_dir() + "/tests/plugins"};
+  options.extra =
+      plugin("fast", "dev.palyra.embedded", "delay_ms = 0") +
+      plugin("scripted", "dev.palyra.embedded", "delay_ms = 1\nscript = \"" + script_path + "\"") +
+      plugin("testtools", "dev.palyra.testtools", "directory = \"" + effects + "\"") +
+      "[gateway.rate_limit]\nrequests_per_second = 1000000\nburst = 1000000\n"
+      "[[gateway.policy.rules]]\nverdict = \"ask\"\ntool = \"fs.write\"\n"
+      "arguments = { path = \"ask/*\" }\n"
+      "[[gateway.policy.rules]]\nverdict = \"allow\"\ntool = [\"fs.write\", \"test.*\"]\n";
+  return options;
+}
+
+class Show {
+ public:
+  explicit Show(const Settings& settings)
+      : settings_(settings),
+        random_(settings.seed),
+        effects_(directory_.path() + "/effects"),
+        inspector_(ledger_, std::chrono::seconds(settings.patience_s)),
+        arena_(prepare(), effects_, ledger_, std::chrono::seconds(settings.patience_s)) {}
+
+  Report run() {
+    const auto begin = std::chrono::steady_clock::now();
+    report_.seed = settings_.seed;
+    bool going = arena_.start();
+    std::vector<Aim> aims = make_aims(settings_.kills, random_);
+    // A phase may be missed by bad luck: it gets more kills, a bounded number of times.
+    for (int round = 0; going && !aims.empty() && round < 4; ++round) {
+      going = kill_all(aims);
+      if (!going) break;
+      settle();
+      if (!ledger_.problems().empty()) break;
+      aims.clear();
+      for (const Phase phase : missing(report_.phases)) {
+        for (int i = 0; i < 5; ++i) aims.push_back(aim_at(phase));
+      }
+    }
+    for (const Phase phase : missing(report_.phases)) {
+      ledger_.problem(std::string("no kill met the phase ") + name_of(phase));
+    }
+    if (arena_.daemon().running()) {
+      const int code = arena_.daemon().stop();
+      if (code != 0) ledger_.problem("SIGTERM ended the daemon with " + std::to_string(code));
+    }
+    scan_log();
+    report_.moments = arena_.moments();
+    report_.ready_ms = arena_.ready_times();
+    report_.resume_ms = ledger_.resume_times();
+    report_.problems = ledger_.problems();
+    report_.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (settings_.keep || !report_.problems.empty()) {
+      directory_.keep();
+      arena_.daemon().keep();
+      std::printf("kept: %s (daemon), %s (effects)\n", arena_.daemon().directory().c_str(),
+                  effects_.c_str());
+    }
+    return report_;
+  }
+
+ private:
+  e2e::DaemonOptions prepare() {
+    directory_.write("effects/README", "what the test tools did\n");
+    return daemon_options(effects_, directory_.write("script.yaml", script()));
+  }
+
+  // True if the daemon lives at the end.
+  bool kill_all(const std::vector<Aim>& aims) {
+    arena_.go_on();
+    std::vector<std::thread> threads;
+    for (int i = 0; i < settings_.clients; ++i) {
+      threads.emplace_back([this, name = "c" + std::to_string(++clients_), seed = random_()] {
+        Client(arena_, ledger_, name, seed).run();
+      });
+    }
+    bool alive = true;
+    for (size_t i = 0; alive && i < aims.size(); ++i) {
+      std::optional<Plan> during;
+      if (aims[i] == Aim::kRecovery) {
+        during = make_plan(Aim::kRecovery, random_);
+        // It needs a kill before it, which is the next one, or one more.
+        const Aim before =
+            i + 1 < aims.size() && aims[i + 1] != Aim::kRecovery ? aims[++i] : Aim::kAnywhere;
+        alive = kill_one(before, during);
+      } else {
+        alive = kill_one(aims[i], during);
+      }
+    }
+    arena_.stop_clients();
+    for (auto& thread : threads) thread.join();
+    return alive;
+  }
+
+  bool kill_one(Aim aim, const std::optional<Plan>& during) {
+    const uint64_t rest = chance(random_, 20) ? 0 : static_cast<uint64_t>(draw(random_, 8));
+    auto kill = arena_.kill(make_plan(aim, random_), rest);
+    if (!kill) return false;
+    report_.kills.push_back(std::move(*kill));
+    if (!arena_.restart(during, &report_.kills)) return false;
+    inspector_.after_start(arena_.current());
+    return true;
+  }
+
+  // The load is over: everything must be at rest and as promised.
+  void settle() {
+    inspector_.at_the_end(arena_.current());
+    report_.phases = classify(report_.kills, ledger_.promises(), inspector_.tapes());
+    report_.effects = EffectCounts();
+    const World world = read_world(effects_, arena_.daemon().workspace());
+    for (const auto& sentence : compare(inspector_.evidence(), world, &report_.effects)) {
+      ledger_.problem(sentence);
+    }
+    report_.promised = inspector_.promised();
+    report_.present = inspector_.present();
+    report_.verified = inspector_.verified();
+    report_.runs = inspector_.tapes().size();
+    report_.resumed = 0;
+    for (const Evidence& evidence : inspector_.evidence()) report_.resumed += evidence.resumed;
+  }
+
+  // Sanitizers and the daemon's own errors.
+  void scan_log() {
+    std::ifstream log(arena_.daemon().directory() + "/daemon.log");
+    std::string line;
+    while (std::getline(log, line)) {
+      for (const char* word : {"Sanitizer", "runtime error:", "terminate called", " error "}) {
+        if (line.find(word) != std::string::npos) {
+          ledger_.problem("daemon.log: " + line);
+          break;
+        }
+      }
+    }
+  }
+
+  const Settings settings_;
+  Random random_;
+  e2e::TempDir directory_;
+  const std::string effects_;
+  Ledger ledger_;
+  Inspector inspector_;
+  Arena arena_;
+  Report report_;
+  int clients_ = 0;
+};
+
+}  // namespace
+}  // namespace palyra::chaos
+
+int main(int argc, char** argv) {
+  palyra::chaos::Settings settings;
+  std::random_device device;
+  settings.seed = device();
+  CLI::App app{"Kills the daemon under load and checks what it promised."};
+  app.add_option("--kills", settings.kills, "SIGKILLs; default 200")->check(CLI::PositiveNumber);
+  app.add_option("--seed", settings.seed, "of the load and the kills; default random");
+  app.add_option("--clients", settings.clients, "at once; default 6")->check(CLI::PositiveNumber);
+  app.add_option("--patience", settings.patience_s, "seconds after which a call has hung")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--keep", settings.keep, "leave the state directory for inspection");
+  CLI11_PARSE(app, argc, argv);
+  std::printf("palyra-chaos --kills %d --seed %llu\n", settings.kills,
+              static_cast<unsigned long long>(settings.seed));
+  std::fflush(stdout);
+  const auto report = palyra::chaos::Show(settings).run();
+  std::fputs(palyra::chaos::to_text(report).c_str(), stdout);
+  if (report.problems.empty()) return 0;
+  std::printf("\nFAILED. Paste into the report:\n  palyra-chaos --kills %d --seed %llu\n",
+              settings.kills, static_cast<unsigned long long>(settings.seed));
+  size_t shown = 0;
+  for (const auto& sentence : report.problems) {
+    if (++shown > 30) break;
+    std::printf("  - %s\n", sentence.c_str());
+  }
+  return 1;
+}

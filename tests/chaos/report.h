@@ -1,0 +1,50 @@
+// What came of it, for people.
+#pragma once
+
+#include "tests/chaos/arena.h"
+#include "tests/chaos/effects.h"
+#include "tests/chaos/inspect.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+namespace palyra::chaos {
+
+struct PhaseCounts {
+  std::array<int, kPhases> kills{};  // by the run that the kill was aimed at
+  std::array<int, kPhases> runs{};   // all runs that were cut
+  int between = 0;                   // kills between a started record and its result
+
+  int& of(Phase phase) { return kills[static_cast<size_t>(phase)]; }
+  int at(Phase phase) const { return kills[static_cast<size_t>(phase)]; }
+};
+
+PhaseCounts classify(const std::vector<Kill>& kills, const std::map<std::string, Promise>& promises,
+                     const std::map<std::string, Tape>& tapes);
+
+// Phases that no kill has met although each must be; retry waiting and queued come by chance.
+std::vector<Phase> missing(const PhaseCounts& counts);
+// Where to aim for a phase.
+Aim aim_at(Phase phase);
+
+struct Report {
+  uint64_t seed = 0;
+  std::vector<Kill> kills;
+  PhaseCounts phases;
+  EffectCounts effects;
+  size_t promised = 0;
+  size_t present = 0;
+  size_t runs = 0;
+  size_t resumed = 0;  // run_resumed records
+  size_t verified = 0;
+  uint64_t moments = 0;
+  std::vector<double> ready_ms;
+  std::vector<double> resume_ms;
+  double seconds = 0;
+  std::vector<std::string> problems;
+};
+
+std::string to_text(const Report& report);
+
+}  // namespace palyra::chaos
