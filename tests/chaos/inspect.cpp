@@ -39,9 +39,10 @@ std::map<std::string, api::Run> Inspector::list(const Access& access) {
   return runs;
 }
 
-void Inspector::check_promises(const std::map<std::string, api::Run>& runs) {
+void Inspector::check_promises(const std::map<std::string, Promise>& promises,
+                               const std::map<std::string, api::Run>& runs) {
   promised_ = present_ = 0;
-  for (const auto& [label, promise] : ledger_.promises()) {
+  for (const auto& [label, promise] : promises) {
     ++promised_;
     const auto run = runs.find(promise.run_id);
     if (run == runs.end()) {
@@ -76,8 +77,10 @@ void Inspector::verify(const Access& access, const std::string& run_id,
 }
 
 void Inspector::after_start(const Access& access) {
+  // The load goes on: what is promised after this may be missing from the list.
+  const auto promises = ledger_.promises();
   const auto runs = list(access);
-  check_promises(runs);
+  check_promises(promises, runs);
   std::set<std::string> sessions;
   for (const auto& [id, run] : runs) {
     if (settled_.count(id) != 0) continue;
@@ -90,7 +93,7 @@ void Inspector::after_start(const Access& access) {
 
 void Inspector::at_the_end(const Access& access) {
   const auto runs = list(access);
-  check_promises(runs);
+  check_promises(ledger_.promises(), runs);
   tapes_.clear();
   evidence_.clear();
   labels_.clear();

@@ -28,7 +28,8 @@ class Inspector {
 
  private:
   std::map<std::string, api::Run> list(const Access& access);
-  void check_promises(const std::map<std::string, api::Run>& runs);
+  void check_promises(const std::map<std::string, Promise>& promises,
+                      const std::map<std::string, api::Run>& runs);
   void verify(const Access& access, const std::string& run_id, const std::string& session_id);
   std::vector<api::TapeEntry> read(const Access& access, const std::string& run_id,
                                    const std::string& session_id);
