@@ -70,7 +70,6 @@ void Client::acknowledged(const Access& access, Input& input, const std::string&
 bool Client::route(Job& job, uint64_t& lost) {
   Input& input = job.inputs.front();
   api::RouteMessageRequest request;
-  request.set_channel("grpc");
   request.set_conversation(job.conversation);
   request.set_text(input.text);
   request.set_model(input.model);
