@@ -21,6 +21,9 @@ struct TransportContext {
   const Clock& clock;
   Admission& admission;
   LiveCalls live;
+  // Runs and sessions can be asked for: the journal is open and what was unfinished goes on. Lane
+  // only.
+  bool serving = false;
   // Unary calls take at most this long.
   int64_t unary_timeout_ns = 30 * kNanosPerSecond;
   // Calls that ran into it, for metrics.
@@ -30,6 +33,13 @@ struct TransportContext {
 inline grpc::Status to_grpc(const Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), status.message());
+}
+
+inline Status not_serving() {
+  return Status(Code::kUnavailable,
+                "the daemon is starting, or its journal is not open; try again shortly, or see: "
+                "palyra doctor",
+                PALYRA_ERROR_RETRYABLE);
 }
 
 inline grpc::Status shutting_down() {

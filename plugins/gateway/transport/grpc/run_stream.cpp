@@ -107,6 +107,7 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     auto caller = context_.admission.admit(words_);
     if (!caller.ok()) co_return caller.status();
     caller_ = std::move(*caller);
+    if (!context_.serving) co_return not_serving();
     api::RunAttach attach;
     if (incoming_.has_start()) {
       if (auto may = Admission::require(caller_, kScopeRunsWrite); !may.ok()) co_return may;

@@ -119,6 +119,7 @@ Status GrpcServer::start(const std::string& listen) {
 const std::string& GrpcServer::endpoint() const { return state_->endpoint; }
 
 void GrpcServer::set_serving(bool serving) {
+  state_->context.serving = serving;
   if (state_->server == nullptr) return;
   if (auto* health = state_->server->GetHealthCheckService()) health->SetServingStatus(serving);
 }

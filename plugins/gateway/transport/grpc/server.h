@@ -32,6 +32,7 @@ class GrpcServer {
   Status start(const std::string& listen);
   // "127.0.0.1:7443", with the port that was bound.
   const std::string& endpoint() const;
+  // Until then everything but administration is refused: UNAVAILABLE.
   void set_serving(bool serving);
   // Refuses new calls and ends the open ones with UNAVAILABLE; runs go on. Idempotent.
   void end_calls();

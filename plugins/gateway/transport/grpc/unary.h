@@ -26,8 +26,9 @@ class UnaryCall : public LiveCall {
   std::atomic<bool> ended_{false};
 };
 
-// `handle` runs on the lane with the caller that was admitted. `request` and `response` belong to
-// gRPC and live until the call is finished. timeout_ns = 0: the transport's.
+// `handle` runs on the lane with the caller that was admitted. Administration is answered at all
+// times, the rest while the transport serves. `request` and `response` belong to gRPC and live
+// until the call is finished. timeout_ns = 0: the transport's.
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* serve_unary(TransportContext& context, grpc::CallbackServerContext* call,
                                       const Request* request, Response* response, std::string scope,
@@ -54,6 +55,8 @@ grpc::ServerUnaryReactor* serve_unary(TransportContext& context, grpc::CallbackS
     auto caller = shared.admission.admit(words);
     if (!caller.ok()) {
       status = caller.status();
+    } else if (needed != kScopeAdmin && !shared.serving) {
+      status = not_serving();
     } else if (status = Admission::require(*caller, needed); status.ok()) {
       auto result = co_await handler(std::move(*caller), std::move(input));
       status = result.status();
