@@ -66,6 +66,13 @@ TEST(Links, EveryPluginExportsExactlyOneSymbol) {
   }
 }
 
+// gRPC's threads outlive its last server; unmapping its code under them crashes the daemon's end.
+TEST(Links, TheGatewayIsNeverUnmapped) {
+  const fs::path gateway = build() / "lib/palyra/plugins/gateway.so";
+  if (!fs::exists(gateway)) GTEST_SKIP() << "built without gRPC";
+  EXPECT_THAT(output_of("readelf -d '" + gateway.string() + "'"), HasSubstr("NODELETE"));
+}
+
 // Generated code twice in a process aborts it.
 TEST(Links, TheSchemasAreInOneSharedLibraryOnly) {
   for (const fs::path& plugin : plugins()) {
