@@ -1,32 +1,12 @@
 #include "plugins/journal/words.h"
 
+#include "plugins/common/utf8/utf8.h"
+
 #include <algorithm>
 #include <cstdint>
 
 namespace palyra::journal {
 namespace {
-
-constexpr char32_t kInvalid = 0xFFFFFFFF;
-
-// One code point from `text` at `at`, which moves past it; kInvalid for a bad byte.
-char32_t next_code_point(std::string_view text, size_t& at) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(at++);
-  if (lead < 0x80) return lead;
-  const int more = lead >= 0xF0 && lead < 0xF5   ? 3
-                   : lead >= 0xE0 && lead < 0xF0 ? 2
-                   : lead >= 0xC2 && lead < 0xE0 ? 1
-                                                 : 0;
-  if (more == 0 || at + static_cast<size_t>(more) > text.size()) return kInvalid;
-  char32_t code = lead & (0x3F >> more);
-  for (int i = 0; i < more; ++i) {
-    const uint8_t next = byte(at + static_cast<size_t>(i));
-    if ((next & 0xC0) != 0x80) return kInvalid;
-    code = (code << 6) | (next & 0x3F);
-  }
-  at += static_cast<size_t>(more);
-  return code;
-}
 
 void append_utf8(std::string& out, char32_t code) {
   if (code < 0x80) {
@@ -75,7 +55,7 @@ char32_t fold(char32_t c) {
 bool is_word(char32_t c) {
   if (c < 0x80) return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
   if (c < 0xC0) return c == 0xAA || c == 0xB5 || c == 0xBA;
-  if (c == 0xD7 || c == 0xF7 || c == kInvalid || c == 0xFEFF || c == 0xFFFD) return false;
+  if (c == 0xD7 || c == 0xF7 || c == 0xFEFF || c == 0xFFFD) return false;
   if (c >= 0x2000 && c <= 0x2BFF) return false;  // punctuation, signs, arrows, symbols
   if (c >= 0x2E00 && c <= 0x2E7F) return false;  // more punctuation
   if (c >= 0x3000 && c <= 0x3004) return false;  // CJK punctuation
@@ -105,8 +85,10 @@ void for_each_word(std::string_view text, const Fn& word) {
     full = false;
   };
   for (size_t at = 0; at < text.size();) {
-    const char32_t code = next_code_point(text, at);
-    if (!is_word(code)) {
+    const utf8::CodePoint point = utf8::decode(text, at);
+    at += std::max<size_t>(point.size, 1);
+    const char32_t code = point.value;
+    if (point.size == 0 || !is_word(code)) {
       flush(code == '*');
       continue;
     }

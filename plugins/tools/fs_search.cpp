@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "plugins/common/utf8/utf8.h"
 #include "plugins/tools/file_tool.h"
 #include "plugins/tools/glob.h"
 #include "plugins/tools/tools.h"
@@ -30,9 +31,7 @@ Result<std::unique_ptr<RE2>> compile(const nlohmann::json& arguments) {
 std::string shown_line(std::string_view line) {
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
   if (line.size() <= kMaxLine) return std::string(line);
-  size_t size = kMaxLine;
-  while (size > 0 && (static_cast<unsigned char>(line[size]) & 0xC0) == 0x80) --size;
-  return std::string(line.substr(0, size)) + "...";
+  return std::string(utf8::prefix(line, kMaxLine)) + "...";
 }
 
 class FsSearch : public FileTool {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/tools/workspace.h"
 
+#include "plugins/common/utf8/utf8.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -164,38 +166,7 @@ Status file_error(int error, const std::string& action, const std::string& shown
 }
 
 bool is_text(const std::string& data) {
-  size_t i = 0;
-  while (i < data.size()) {
-    const auto lead = static_cast<unsigned char>(data[i]);
-    if (lead == 0) return false;
-    size_t length = 1;
-    uint32_t point = lead;
-    if (lead >= 0x80) {
-      if (lead >= 0xC2 && lead <= 0xDF) {
-        length = 2;
-        point = lead & 0x1Fu;
-      } else if (lead >= 0xE0 && lead <= 0xEF) {
-        length = 3;
-        point = lead & 0x0Fu;
-      } else if (lead >= 0xF0 && lead <= 0xF4) {
-        length = 4;
-        point = lead & 0x07u;
-      } else {
-        return false;
-      }
-      for (size_t k = 1; k < length; ++k) {
-        if (i + k >= data.size()) return true;  // cut
-        const auto byte = static_cast<unsigned char>(data[i + k]);
-        if ((byte & 0xC0) != 0x80) return false;
-        point = point << 6 | (byte & 0x3Fu);
-      }
-      const bool surrogate = point >= 0xD800 && point <= 0xDFFF;
-      const bool overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
-      if (surrogate || overlong || point > 0x10FFFF) return false;
-    }
-    i += length;
-  }
-  return true;
+  return data.find('\0') == std::string::npos && utf8::valid_beginning(data);
 }
 
 }  // namespace palyra::tools

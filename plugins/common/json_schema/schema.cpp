@@ -3,6 +3,7 @@
 #include "plugins/common/json_schema/schema.h"
 
 #include "plugins/common/json_schema/schema_errors.h"
+#include "plugins/common/utf8/utf8.h"
 
 #include <nlohmann/json.hpp>
 
@@ -100,9 +101,7 @@ void cut_strings(json& value) {
   if (value.is_string()) {
     auto& text = value.get_ref<std::string&>();
     if (text.size() <= kMaxMatched) return;
-    size_t size = kMaxMatched;
-    while ((static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
-    text.resize(size);
+    text.resize(utf8::prefix(text, kMaxMatched).size());
   } else if (value.is_structured()) {
     for (json& child : value) cut_strings(child);
   }

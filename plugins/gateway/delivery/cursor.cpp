@@ -1,5 +1,7 @@
 #include "plugins/gateway/delivery/cursor.h"
 
+#include "plugins/common/utf8/utf8.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -65,7 +67,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
   void add_deltas(std::string_view text, uint64_t& offset, bool reasoning) {
     while (offset < text.size()) {
       std::string_view part = text.substr(static_cast<size_t>(offset));
-      if (part.size() > kDeltaBytes) part = utf8_prefix(part, kDeltaBytes);
+      if (part.size() > kDeltaBytes) part = utf8::prefix(part, kDeltaBytes);
       api::RunStreamEvent event = live_event();
       auto& delta = reasoning ? *event.mutable_reasoning_delta() : *event.mutable_model_delta();
       delta.set_turn(place_.turn);

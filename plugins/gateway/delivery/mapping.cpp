@@ -1,5 +1,7 @@
 #include "plugins/gateway/delivery/mapping.h"
 
+#include "plugins/common/utf8/utf8.h"
+
 namespace palyra::gateway {
 namespace {
 
@@ -18,12 +20,6 @@ std::string_view event_type(const tape::RunEvent& event) {
 
 bool is_terminal(const tape::RunEvent& event) {
   return event.has_run_completed() || event.has_run_failed() || event.has_run_cancelled();
-}
-
-std::string_view utf8_prefix(std::string_view text, size_t bytes) {
-  if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
-  return text.substr(0, bytes);
 }
 
 api::RunStreamEvent to_stream_event(const std::string& run_id, const std::string& session_id,
@@ -93,7 +89,7 @@ api::RunStreamEvent to_stream_event(const std::string& run_id, const std::string
         auto& result = *out.mutable_tool_result();
         result.set_turn(finished.turn());
         result.set_call_index(finished.call_index());
-        result.set_content(std::string(utf8_prefix(finished.content(), kToolContentBytes)));
+        result.set_content(std::string(utf8::prefix(finished.content(), kToolContentBytes)));
         result.set_is_error(finished.is_error());
         if (finished.has_failure()) *result.mutable_failure() = finished.failure();
         result.set_duration_ms(finished.duration_ms());

@@ -32,7 +32,4 @@ bool is_terminal(const tape::RunEvent& event);
 api::RunStreamEvent to_stream_event(const std::string& run_id, const std::string& session_id,
                                     const TapeRecord& record);
 
-// The longest prefix of at most `bytes` that does not cut a code point.
-std::string_view utf8_prefix(std::string_view text, size_t bytes);
-
 }  // namespace palyra::gateway

@@ -1,4 +1,5 @@
 // What happens outside: model turns, tools, questions, timers.
+#include "plugins/common/utf8/utf8.h"
 #include "plugins/gateway/run/recover.h"
 #include "plugins/gateway/run_loop/run_loop.h"
 
@@ -62,45 +63,6 @@ bool cut_off(const Status& status) {
     default:
       return false;
   }
-}
-
-// What a plugin returned, as the UTF-8 that the tape holds.
-std::string to_utf8(std::string text) {
-  size_t good = 0;
-  std::string out;
-  const auto width = [&text](size_t at) -> size_t {
-    const auto byte = [&text](size_t i) {
-      return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-    };
-    const auto tail = [&byte](size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
-    const unsigned lead = byte(at);
-    if (lead < 0x80) return 1;
-    if (lead >= 0xC2 && lead <= 0xDF && tail(at + 1)) return 2;
-    if (lead >= 0xE0 && lead <= 0xEF && tail(at + 1) && tail(at + 2)) {
-      const unsigned next = byte(at + 1);
-      if ((lead == 0xE0 && next < 0xA0) || (lead == 0xED && next > 0x9F)) return 0;
-      return 3;
-    }
-    if (lead >= 0xF0 && lead <= 0xF4 && tail(at + 1) && tail(at + 2) && tail(at + 3)) {
-      const unsigned next = byte(at + 1);
-      if ((lead == 0xF0 && next < 0x90) || (lead == 0xF4 && next > 0x8F)) return 0;
-      return 4;
-    }
-    return 0;
-  };
-  for (size_t i = 0; i < text.size();) {
-    const size_t size = width(i);
-    if (size != 0) {
-      i += size;
-      continue;
-    }
-    out.append(text, good, i - good);
-    out += "\xEF\xBF\xBD";
-    good = ++i;
-  }
-  if (good == 0) return text;
-  out.append(text, good, std::string::npos);
-  return out;
 }
 
 }  // namespace
@@ -301,7 +263,7 @@ Task<void> RunLoop::store_partial() {
 void RunLoop::interrupt(uint64_t ordinal, const std::string& reason) {
   const auto effect = state_.in_flight.find(ordinal);
   if (effect == state_.in_flight.end()) return;
-  const std::string shown(utf8_prefix(text_, kPartialBytes));
+  const std::string shown(utf8::prefix(text_, kPartialBytes));
   for (auto& event : run::interrupt_effect(state_, effect->second, shown, reason)) {
     post(std::move(event));
   }
@@ -313,7 +275,7 @@ api::RunStreamEvent RunLoop::progress_event(const run::Wanted& wanted,
   auto& progress = *event.mutable_tool_progress();
   progress.set_turn(wanted.turn);
   progress.set_call_index(wanted.call_index);
-  progress.set_text(std::string(utf8_prefix(text, 4096)));
+  progress.set_text(std::string(utf8::prefix(text, 4096)));
   return event;
 }
 
@@ -451,10 +413,10 @@ Task<tape::RunEvent> RunLoop::call_tool(run::Wanted wanted, palyra::common::v1::
     fill(*finished.mutable_failure(), status, status.retryable());
     co_return event;
   }
-  std::string content = to_utf8(std::move(*result.mutable_content()));
+  std::string content = utf8::repaired(std::move(*result.mutable_content()));
   finished.set_content_size(static_cast<int64_t>(content.size()));
   finished.set_is_error(result.is_error());
-  finished.set_media_type(to_utf8(result.media_type()));
+  finished.set_media_type(utf8::repaired(result.media_type()));
   finished.set_provenance(provenance);
   if (content.size() > kInlineBytes) {
     int64_t backoff = 100 * kNanosPerMilli;
@@ -469,7 +431,7 @@ Task<tape::RunEvent> RunLoop::call_tool(run::Wanted wanted, palyra::common::v1::
                            environment_.world.clock.mono_now() + backoff);
       backoff = std::min<int64_t>(backoff * 2, 5 * kNanosPerSecond);
     }
-    content.resize(utf8_prefix(content, kInlineBytes).size());
+    content.resize(utf8::prefix(content, kInlineBytes).size());
   }
   finished.set_content(std::move(content));
   co_return event;

@@ -1,6 +1,7 @@
 #include "plugins/gateway/run_loop/run_loop.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/common/utf8/utf8.h"
 #include "plugins/gateway/run/recover.h"
 #include "plugins/gateway/run_loop/policy_step.h"
 
@@ -191,7 +192,7 @@ void RunLoop::fill_doc() {
   doc_.set_model(state_.created.agent().model());
   doc_.set_principal(state_.created.principal());
   if (doc_.created_at_ms() == 0) doc_.set_created_at_ms(state_.last_ns / kNanosPerMilli);
-  doc_.set_input_preview(std::string(utf8_prefix(state_.created.input_text(), 200)));
+  doc_.set_input_preview(std::string(utf8::prefix(state_.created.input_text(), 200)));
   doc_.set_state(run::run_state(state_));
   doc_.set_wait_reason(run::wait_reason(state_));
   doc_.set_seq(state_.last_seq);
@@ -199,7 +200,7 @@ void RunLoop::fill_doc() {
   if (state_.terminal()) {
     doc_.set_finished_at_ms(state_.last_ns / kNanosPerMilli);
     // A document holds at most 1 MiB; the whole answer is on the tape.
-    doc_.set_text(std::string(utf8_prefix(state_.final_text, 512 * 1024)));
+    doc_.set_text(std::string(utf8::prefix(state_.final_text, 512 * 1024)));
     if (state_.phase == run::Phase::kFailed) *doc_.mutable_failure() = state_.failure;
   }
 }
@@ -410,7 +411,7 @@ void RunLoop::drain() {
   }
   if (std::exchange(grace_over_, false)) {
     for (auto& event :
-         run::interrupt_events(state_, std::string(utf8_prefix(text_, 256 * 1024)),
+         run::interrupt_events(state_, std::string(utf8::prefix(text_, 256 * 1024)),
                                "it did not stop within the grace period of a cancelled run")) {
       add(std::move(event));
     }

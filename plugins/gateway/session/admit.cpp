@@ -1,5 +1,6 @@
 // The way in: from a request to a durable input.
 #include "plugins/common/json_schema/schema.h"
+#include "plugins/common/utf8/utf8.h"
 #include "plugins/gateway/delivery/mapping.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/gateway/session/validate.h"
@@ -15,7 +16,7 @@ constexpr size_t kTextBytes = 1024 * 1024;
 // The beginning of the first line.
 std::string title_of(const std::string& text) {
   constexpr size_t kTitleBytes = 80;
-  return std::string(utf8_prefix(std::string_view(text).substr(0, text.find('\n')), kTitleBytes));
+  return std::string(utf8::prefix(std::string_view(text).substr(0, text.find('\n')), kTitleBytes));
 }
 
 template <typename T>
@@ -313,7 +314,7 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   run_doc.set_model(created.agent().model());
   run_doc.set_state(api::RUN_STATE_QUEUED);
   run_doc.set_created_at_ms(now / kNanosPerMilli);
-  run_doc.set_input_preview(std::string(utf8_prefix(input.text, 200)));
+  run_doc.set_input_preview(std::string(utf8::prefix(input.text, 200)));
   run_doc.set_seq(1);
   put_run(commit, run_doc);
   auto response = co_await session->commit(std::move(commit));

@@ -9,10 +9,6 @@
 
 namespace palyra::gateway {
 
-bool valid_utf8(std::string_view text);
-// 26 characters of Crockford base 32, upper case, that fit 128 bits.
-bool valid_ulid(std::string_view text);
-
 // INVALID_ARGUMENT names the field.
 Status check_ulid(const char* field, std::string_view value);
 // min..max bytes of UTF-8 without NUL.

@@ -1,5 +1,7 @@
 #include "plugins/providers/embedded/playback.h"
 
+#include "plugins/common/utf8/utf8.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -15,12 +17,8 @@ bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; 
 // two.
 size_t whole_code_points(std::string_view text, size_t size) {
   if (size >= text.size()) return text.size();
-  size_t cut = size;
-  while (cut > 0 && (text[cut] & 0xC0) == 0x80) --cut;
-  if (cut > 0) return cut;
-  cut = std::max<size_t>(size, 1);
-  while (cut < text.size() && (text[cut] & 0xC0) == 0x80) ++cut;
-  return cut;
+  const size_t cut = utf8::prefix(text, size).size();
+  return cut > 0 ? cut : std::max<size_t>(utf8::decode(text, 0).size, 1);
 }
 
 // Keeps the first `bytes` of `text`, rounded down to whole code points; returns what is left of
@@ -28,8 +26,7 @@ size_t whole_code_points(std::string_view text, size_t size) {
 size_t truncate(std::string* text, size_t bytes) {
   const size_t before = text->size();
   if (bytes >= before) return bytes - before;
-  while (bytes > 0 && ((*text)[bytes] & 0xC0) == 0x80) --bytes;
-  text->resize(bytes);
+  text->resize(utf8::prefix(*text, bytes).size());
   return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "plugins/providers/embedded/rules.h"
 
+#include "plugins/common/utf8/utf8.h"
+
 #include <nlohmann/json.hpp>
 
 #include <charconv>
@@ -28,9 +30,8 @@ constexpr std::string_view kHelp =
 
 // The start of `text` in one line, cut at a code point.
 std::string quote(std::string_view text, size_t limit = kQuoteBytes) {
-  size_t size = std::min(text.size(), limit);
-  while (size > 0 && size < text.size() && (text[size] & 0xC0) == 0x80) --size;
-  std::string out(text.substr(0, size));
+  std::string out(utf8::prefix(text, limit));
+  const size_t size = out.size();
   for (char& c : out) {
     if (c == '\n' || c == '\r' || c == '\t') c = ' ';
   }
