@@ -20,14 +20,16 @@ class GatewayMetrics {
         active_(host.gauge("palyra_runs_active", "Runs that are running")),
         waiting_(host.gauge("palyra_runs_waiting", "Runs that wait for something")),
         queued_(host.gauge("palyra_inputs_queued", "Messages behind an active run")),
-        faults_(host.gauge("palyra_registry_faults", "Broken rules of services since start")) {}
+        faults_(host.gauge("palyra_registry_faults", "Broken rules of services since start")),
+        breaches_(host.gauge("palyra_deadline_breaches", "Calls answered DEADLINE_EXCEEDED")) {}
 
-  void report(const Gateway::Load& load, uint64_t faults,
+  void report(const Gateway::Load& load, uint64_t faults, uint64_t breaches,
               const std::vector<registry::ServiceStats>& services) {
     active_.set(load.active_runs);
     waiting_.set(load.waiting_runs);
     queued_.set(load.queued_inputs);
     faults_.set(static_cast<double>(faults));
+    breaches_.set(static_cast<double>(breaches));
     for (const registry::ServiceStats& stats : services) {
       const auto key = std::make_pair(stats.service_id, stats.instance);
       auto found = services_.find(key);
@@ -58,6 +60,7 @@ class GatewayMetrics {
   Gauge waiting_;
   Gauge queued_;
   Gauge faults_;
+  Gauge breaches_;
   std::map<std::pair<std::string, std::string>, Service> services_;
 };
 

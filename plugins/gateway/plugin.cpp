@@ -271,7 +271,7 @@ class GatewayPlugin : public Plugin {
   Task<void> report_metrics() {
     for (;;) {
       metrics_->report(gateway_->load(), registry_->registry().faults(),
-                       registry_->registry().stats());
+                       server_ ? server_->deadline_breaches() : 0, registry_->registry().stats());
       co_await sleep_until(host().executor(), host().clock().mono_now() + kMetricsEvery);
     }
   }

@@ -10,6 +10,10 @@ namespace palyra::gateway {
 
 namespace pb = ::palyra::service::v1;
 
+namespace {
+constexpr int64_t kSlowCommit = 5 * kNanosPerSecond;
+}
+
 Status JournalClient::connect() {
   if (client_) return {};
   Result<Client> client = Client::acquire(host_, PALYRA_SERVICE_JOURNAL);
@@ -25,7 +29,16 @@ Task<Result<Res>> JournalClient::call(Unary<Req, Res> method, Req request) {
 }
 
 Task<Result<pb::CommitResponse>> JournalClient::commit(pb::CommitRequest request) {
-  return call(journal::kCommit, std::move(request));
+  const int64_t begun = host_.clock().mono_now();
+  auto response = co_await call(journal::kCommit, std::move(request));
+  const int64_t nanos = host_.clock().mono_now() - begun;
+  commit_seconds_.observe(static_cast<double>(nanos) / kNanosPerSecond);
+  if (nanos > kSlowCommit) {
+    slow_commits_.add();
+    host_.warn("a journal commit was slow; see the disk in: palyra doctor",
+               {{"ms", nanos / kNanosPerMilli}});
+  }
+  co_return response;
 }
 Task<Result<pb::ReadResponse>> JournalClient::read(pb::ReadRequest request) {
   return call(journal::kRead, std::move(request));

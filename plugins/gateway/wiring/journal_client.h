@@ -11,13 +11,16 @@ namespace palyra::gateway {
 
 // On the gateway's lane. May be made before a journal is there: calls then end UNAVAILABLE. A
 // commit has no deadline: whether it happened is only known from its answer, which the registry
-// gives even when the journal dies.
+// gives even when the journal dies. One that takes over 5 s is counted and logged.
 class JournalClient final : public Journal {
  public:
   // Bytes of one part of a blob, the contract's maximum.
   static constexpr size_t kBlobPart = 1024 * 1024;
 
-  explicit JournalClient(Host host) : host_(std::move(host)) {}
+  explicit JournalClient(Host host)
+      : host_(std::move(host)),
+        commit_seconds_(host_.histogram("palyra_journal_commit_seconds", "Durable commits")),
+        slow_commits_(host_.counter("palyra_journal_commits_slow", "Commits that took over 5 s")) {}
 
   Task<Result<::palyra::service::v1::CommitResponse>> commit(
       ::palyra::service::v1::CommitRequest request) override;
@@ -41,6 +44,8 @@ class JournalClient final : public Journal {
   Status connect();
 
   const Host host_;
+  const Histogram commit_seconds_;
+  const Counter slow_commits_;
   std::optional<Client> client_;
 };
 
