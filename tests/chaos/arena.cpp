@@ -224,6 +224,12 @@ std::optional<Kill> Arena::kill(const Plan& plan, uint64_t rest) {
   return kill_;
 }
 
+void Arena::rest(uint64_t runs) {
+  std::unique_lock lock(mutex_);
+  const uint64_t enough = ended_ + runs;
+  changed_.wait_for(lock, std::chrono::seconds(1), [&] { return ended_ >= enough; });
+}
+
 bool Arena::restart(const std::optional<Plan>& during, std::vector<Kill>* kills) {
   if (during) {
     double usual = 300;

@@ -81,6 +81,8 @@ class Arena {
   // It waits first until `rest` runs have ended in this life, or a second is over: a run that is
   // cut again and again is given up by the daemon, and rightly.
   std::optional<Kill> kill(const Plan& plan, uint64_t rest);
+  // Waits for that many runs to end, a second at most.
+  void rest(uint64_t runs);
   // Starts the next life. With a plan it is killed while it starts, and started again.
   bool restart(const std::optional<Plan>& during, std::vector<Kill>* kills);
   void stop_clients() { stopping_ = true; }

@@ -108,6 +108,10 @@ void Client::follow(Job& job, uint64_t& lost) {
     const auto access = arena_.access(lost);
     if (!access) return;
     const grpc::Status status = follow_once(*access, job);
+    if (std::exchange(left_, 0) == access->generation &&
+        status.error_code() == grpc::StatusCode::CANCELLED) {
+      continue;
+    }
     if (!status.ok()) {
       if (!gone(status, "the stream of " + job.inputs.front().label)) return;
       lost = access->generation;
@@ -150,6 +154,7 @@ void Client::begin(Stream& stream, Job& job, size_t first) {
 grpc::Status Client::follow_once(const Access& access, Job& job) {
   const size_t first = first_open(job);
   const bool went_on = job.inputs[first].view.seq > 0;
+  const bool measure = std::exchange(life_, access.generation) != access.generation && went_on;
   grpc::ClientContext context;
   access.authenticate(context, arena_.patience());
   const auto stream = api::GatewayService::NewStub(access.channel)->RunStream(&context);
@@ -158,7 +163,7 @@ grpc::Status Client::follow_once(const Access& access, Job& job) {
   api::RunStreamEvent event;
   bool any = false;
   while (stream->Read(&event)) {
-    if (!std::exchange(any, true) && went_on) {
+    if (!std::exchange(any, true) && measure) {
       ledger_.resumed(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() -
                                                                 access.launched)
                           .count());
@@ -178,6 +183,12 @@ grpc::Status Client::follow_once(const Access& access, Job& job) {
     if (input->view.seq == 0) acknowledged(access, *input, event.run_id(), event.session_id());
     input->view.see(event);
     react(access, *stream, *input, event);
+    if (left_ == 0 && chance(random_, 2)) {
+      // Leaves in the middle, with all that is on its way, and comes back.
+      left_ = access.generation;
+      context.TryCancel();
+      break;
+    }
   }
   return stream->Finish();
 }

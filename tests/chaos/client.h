@@ -38,7 +38,9 @@ class Client {
   const std::string name_;
   Random random_;
   int jobs_ = 0;
-  std::string session_id_;         // of stream jobs; empty = the next makes one
+  std::string session_id_;  // of stream jobs; empty = the next makes one
+  uint64_t life_ = 0;       // of the daemon, at the last stream
+  uint64_t left_ = 0;  // the life in which this client has left its stream itself; 0 = it has not
   std::set<std::string> decided_;  // approvals whose decision was acknowledged
   std::set<std::string> sent_;     // or at least sent
 };

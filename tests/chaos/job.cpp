@@ -33,7 +33,13 @@ class Writer {
       }
       case ToolKind::kNone:
       case ToolKind::kMixed:
-        line("test.slow", "{\"delay_ms\": " + delay + "}");
+        if (!large_ && chance(random_, 20)) {
+          // Some larger than what a record holds; two would not fit into the model's window.
+          large_ = true;
+          line("test.large", "{\"bytes\": " + std::to_string(60'000 + draw(random_, 10'000)) + "}");
+        } else {
+          line("test.slow", "{\"delay_ms\": " + delay + "}");
+        }
         break;
     }
     const ToolKind said = kind == ToolKind::kMixed ? ToolKind::kNone : kind;
@@ -54,6 +60,7 @@ class Writer {
   Input& input_;
   Random& random_;
   int calls_ = 0;
+  bool large_ = false;
 };
 
 ToolKind any_tool(Random& random) { return static_cast<ToolKind>(draw(random, 4)); }

@@ -125,8 +125,21 @@ class Show {
     auto kill = arena_.kill(make_plan(aim, random_), rest);
     if (!kill) return false;
     report_.kills.push_back(std::move(*kill));
+    if (!during && chance(random_, 10) && !stop_politely()) return false;
     if (!arena_.restart(during, &report_.kills)) return false;
     inspector_.after_start(arena_.current());
+    return true;
+  }
+
+  // Between two kills a life that ends by SIGTERM, in the middle of the load.
+  bool stop_politely() {
+    if (!arena_.restart(std::nullopt, &report_.kills)) return false;
+    arena_.rest(static_cast<uint64_t>(draw(random_, 4)));
+    const int code = arena_.daemon().stop();
+    if (code != 0) {
+      ledger_.problem("SIGTERM under load ended the daemon with " + std::to_string(code));
+    }
+    ++report_.stops;
     return true;
   }
 
@@ -190,7 +203,8 @@ int main(int argc, char** argv) {
   std::printf("palyra-chaos --kills %d --seed %llu\n", settings.kills,
               static_cast<unsigned long long>(settings.seed));
   std::fflush(stdout);
-  const auto report = palyra::chaos::Show(settings).run();
+  palyra::chaos::Show show(settings);
+  const auto report = show.run();
   std::fputs(palyra::chaos::to_text(report).c_str(), stdout);
   if (report.problems.empty()) return 0;
   std::printf("\nFAILED. Paste into the report:\n  palyra-chaos --kills %d --seed %llu\n",

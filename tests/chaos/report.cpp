@@ -105,6 +105,7 @@ std::string to_text(const Report& report) {
     text += line;
   }
   const EffectCounts& effects = report.effects;
+  say("SIGTERM under load", std::to_string(report.stops));
   say("runs", std::to_string(report.runs) + ", taken up again " + std::to_string(report.resumed) +
                   " times");
   say("inputs acknowledged, present",

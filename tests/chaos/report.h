@@ -31,6 +31,7 @@ Aim aim_at(Phase phase);
 struct Report {
   uint64_t seed = 0;
   std::vector<Kill> kills;
+  int stops = 0;  // lives that ended by SIGTERM under load
   PhaseCounts phases;
   EffectCounts effects;
   size_t promised = 0;

@@ -3,9 +3,11 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace palyra::e2e {
 namespace {
@@ -208,6 +210,27 @@ TEST_F(RunTest, AFollowUpMayComeRightAfterAttaching) {
     if (second.event.has_status() && second.status.state() == api::RUN_STATE_COMPLETED) ++completed;
   }
   EXPECT_GE(completed, 1);
+}
+
+TEST_F(RunTest, StoppingInTheMiddleOfCallsEndsWell) {
+  std::atomic<bool> over{false};
+  std::atomic<int> answered{0};
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&, stub = std::shared_ptr(daemon_.gateway())] {
+      while (!over) {
+        grpc::ClientContext context;
+        daemon_.authenticate(context);
+        api::ListRunsResponse response;
+        if (!stub->ListRuns(&context, api::ListRunsRequest(), &response).ok()) break;
+        ++answered;
+      }
+    });
+  }
+  while (answered < 50) std::this_thread::yield();
+  EXPECT_EQ(daemon_.stop(), 0) << daemon_.log();
+  over = true;
+  for (auto& caller : callers) caller.join();
 }
 
 TEST_F(RunTest, CancelEndsARunThatWaits) {

@@ -69,7 +69,11 @@ grpc::ServerUnaryReactor* serve_unary(TransportContext& context, grpc::CallbackS
   context.lane.post([&context, live, words = request_context(*call), request, response,
                      scope = std::move(scope), handle = std::move(handle), run,
                      limit = timeout_ns > 0 ? timeout_ns : context.unary_timeout_ns]() mutable {
-    if (live->ended()) return;
+    if (live->ended()) {
+      // The transport was closed meanwhile, and may be again: nothing of this call may stay there.
+      context.live.remove(live.get());
+      return;
+    }
     context.tasks.spawn(run(context, live, std::move(words), *request, response, std::move(scope),
                             std::move(handle), limit));
   });
