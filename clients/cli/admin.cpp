@@ -192,12 +192,11 @@ int list_plugins(const GlobalOptions& global) {
   return call_and_print<Admin, api::ListPluginsRequest, api::ListPluginsResponse>(
       connection, connection.admin(), &Admin::ListPlugins, {},
       [](const api::ListPluginsResponse& response) {
-        Table table({"INSTANCE", "PLUGIN", "VERSION", "STATE", "PROVIDES"});
+        Table table({"INSTANCE", "PLUGIN", "VERSION", "PROVIDES", "STATE"});
         for (const auto& plugin : response.plugins()) {
           table.add({plugin.instance().empty() ? "-" : plugin.instance(), plugin.plugin_id(),
-                     plugin.version(),
-                     plugin.state() + (plugin.reason().empty() ? "" : ": " + plugin.reason()),
-                     joined(plugin.provides())});
+                     plugin.version(), joined(plugin.provides()),
+                     plugin.state() + (plugin.reason().empty() ? "" : ": " + plugin.reason())});
         }
         table.print();
         return static_cast<int>(kExitOk);

@@ -87,14 +87,22 @@ std::unique_ptr<grpc::ClientContext> Connection::context(int seconds) const {
   return context;
 }
 
+// gRPC's own words for a connection that failed; the daemon's say what to do.
+bool of_transport(const std::string& words) {
+  for (const char* sign :
+       {"onnect", "ocket", "recvmsg", "GOAWAY", "ndpoint closing", "tream removed", "ransport"}) {
+    if (words.find(sign) != std::string::npos) return true;
+  }
+  return words.empty();
+}
+
 int Connection::explain(const grpc::Status& status) const {
   return status.ok() ? static_cast<int>(kExitOk) : complain(sentence(status), exit_code(status));
 }
 
 std::string Connection::sentence(const grpc::Status& status) const {
   std::string words = status.error_message();
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-      words.find("daemon") == std::string::npos) {
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE && of_transport(words)) {
     words = "no daemon answers at " + endpoint_ + "; start it with: palyra daemon start";
   } else if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED && token_.empty()) {
     words = "no token: " + token_file(find_state_dir(options_)) +

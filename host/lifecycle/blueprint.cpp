@@ -45,6 +45,11 @@ void find_plugin(const Settings& settings, const Catalogue& catalogue, Candidate
   }
   const FoundPlugin* found = catalogue.find(wanted.use);
   if (found == nullptr) {
+    if (const auto refused = catalogue.refused.find(wanted.use);
+        refused != catalogue.refused.end()) {
+      candidate.faults.push_back(refused->second);
+      return;
+    }
     candidate.faults.push_back("no plugin " + wanted.use + " was found in " +
                                joined(settings.plugin_path) +
                                suggestion(wanted.use, catalogue.ids()));

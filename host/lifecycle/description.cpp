@@ -87,7 +87,7 @@ struct Description {
         if (status.state != "quarantined") continue;
         add("host.plugin." + name, "fail",
             "instance '" + name + "' is quarantined: " + status.reason,
-            "correct what it says, check with palyrad --check, and restart palyrad");
+            "correct what it says, check with palyra config check, and restart palyrad");
       }
     }
     for (const auto& warning : of.blueprint_.warnings) {

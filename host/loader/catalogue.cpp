@@ -78,6 +78,11 @@ Catalogue scan(const std::vector<std::filesystem::path>& directories) {
       auto found = inspect(file);
       if (!found) {
         catalogue.warnings.push_back(found.status().message());
+        if (const auto text = read_manifest_file(file)) {
+          if (const auto manifest = parse_manifest(*text)) {
+            catalogue.refused.emplace(manifest->id, found.status().message());
+          }
+        }
         continue;
       }
       const auto same = std::find_if(

@@ -5,6 +5,7 @@
 #include "host/loader/manifest.h"
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct FoundPlugin {
 struct Catalogue {
   std::vector<FoundPlugin> plugins;   // one for each id, the highest version
   std::vector<std::string> warnings;  // files that were passed over, each with its reason
+  // Files that say which plugin they are but cannot be used: id -> reason.
+  std::map<std::string, std::string> refused;
 
   const FoundPlugin* find(std::string_view id) const;
   std::vector<std::string> ids() const;

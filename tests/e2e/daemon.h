@@ -44,9 +44,9 @@ struct Finished {
   std::string err;
 };
 
-// Runs a program to its end.
+// Runs a program to its end. `obedient`: without root's right to ignore permissions of files.
 Finished run_program(const std::vector<std::string>& arguments, const std::string& input = "",
-                     const std::vector<std::string>& environment = {});
+                     const std::vector<std::string>& environment = {}, bool obedient = false);
 
 // What palyra.toml says beyond the default test set: gateway on port 0, journal, embedded, tools.
 // @DIR@ in it is the daemon's directory.
@@ -75,6 +75,7 @@ class Daemon {
   // Waits for the end of a daemon that was told to stop or failed.
   int wait();
   pid_t pid() const { return pid_; }
+  int exit_code() const { return exit_code_; }  // of the last one that ended
   bool running() const { return pid_ > 0; }
 
   const std::string& directory() const { return directory_.path(); }
@@ -82,6 +83,10 @@ class Daemon {
   std::string state_dir() const { return directory() + "/state"; }
   std::string workspace() const { return directory() + "/workspace"; }
   std::string config_path() const { return directory() + "/palyra.toml"; }
+  std::string config() const;
+  void write_config(const std::string& toml) const;
+  // Replaces `from`, which must be there, for the next start.
+  void edit_config(const std::string& from, const std::string& to) const;
   std::string log() const;
   std::string endpoint() const;  // host:port
   std::string token() const;
@@ -104,6 +109,7 @@ class Daemon {
   pid_t pid_ = -1;
   int notify_ = -1;  // READY=1 arrives here
   int alive_ = -1;   // ends when the child does
+  int exit_code_ = -1;
   mutable std::shared_ptr<grpc::Channel> channel_;
 };
 

@@ -51,9 +51,10 @@ std::vector<Check> host_checks(const Result<std::string>& json) {
 
 Check journal_check(const Result<pb::InfoResponse>& info) {
   if (!info.ok()) {
-    return make("journal", "fail", "no journal answers: " + info.status().message(),
-                "look at \"palyra plugins\" for why the journal is not active; without it no run "
-                "can start");
+    return make(
+        "journal", "fail", "no journal answers: " + info.status().message(),
+        "look at \"palyra plugins list\" for why the journal is not active; without it no run "
+        "can start");
   }
   if (!info->write_refusal().empty()) {
     return make("journal", "fail", "the journal refuses writes: " + info->write_refusal(),
@@ -71,7 +72,7 @@ Check provider_check(const std::string& instance, const Result<pb::ListModelsRes
   const std::string name = "provider-" + instance;
   if (!models.ok()) {
     return make(name, "fail", models.status().message(),
-                "look at \"palyra plugins\" and the daemon's log for " + instance);
+                "look at \"palyra plugins list\" and the daemon's log for " + instance);
   }
   const std::string detail = models->detail().empty() ? std::string() : ": " + models->detail();
   switch (models->state()) {
