@@ -66,6 +66,7 @@ struct SetupOptions {
   std::string base_url;
   std::string api_key;  // a reference
   std::string model;
+  std::string listen;    // host:port; empty = the default
   bool force = false;    // overwrite an existing file
   bool offline = false;  // no test call
 };

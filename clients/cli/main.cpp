@@ -104,6 +104,7 @@ class Commands {
     command->add_option("--base-url", setup_.base_url, "of an OpenAI-compatible endpoint");
     command->add_option("--api-key", setup_.api_key, "env:NAME or file:PATH, or none");
     command->add_option("--model", setup_.model, "such as gpt-4o-mini");
+    command->add_option("--listen", setup_.listen, "host:port of the API; default 127.0.0.1:7443");
     command->add_flag("--force", setup_.force, "replace an existing file");
     command->add_flag("--offline", setup_.offline, "no test call");
     command->footer(

@@ -49,7 +49,9 @@ std::string configuration(const SetupOptions& chosen, const std::string& state_d
   if (!embedded) toml += "[plugins.openai]\nuse = \"dev.palyra.openai\"\n\n";
   toml +=
       "[gateway]\nmodel = " + toml_quoted(embedded ? "embedded/rules" : "openai/" + chosen.model) +
-      "\n\n[gateway.agents.main]\nworkspace = [" + toml_quoted(workspace) + "]\n";
+      "\n";
+  if (!chosen.listen.empty()) toml += "grpc_listen = " + toml_quoted(chosen.listen) + "\n";
+  toml += "\n[gateway.agents.main]\nworkspace = [" + toml_quoted(workspace) + "]\n";
   if (!embedded) {
     toml += "\n[model_provider]\nbase_url = " + toml_quoted(chosen.base_url) + "\n";
     if (!chosen.api_key.empty()) toml += "api_key = " + toml_quoted(chosen.api_key) + "\n";
