@@ -234,7 +234,7 @@ TEST_F(BadConfigTest, AJournalOfANewerVersionIsLeftAloneAndSaid) {
   EXPECT_THAT(doctor.out, ContainsRegex("written by a newer version.*upgrade Palyra"));
   const Finished run = daemon_.cli({"run", "hello"});
   EXPECT_EQ(run.exit_code, 69) << run.err;
-  EXPECT_THAT(run.err, HasSubstr("palyra.journal/1")) << "not: no daemon answers";
+  EXPECT_THAT(run.err, HasSubstr("palyra doctor")) << "not: no daemon answers";
   EXPECT_EQ(daemon_.stop(), 0);
   sql(journal(), "PRAGMA user_version=1");
   expect_all_well_after_repair();

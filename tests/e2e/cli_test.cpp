@@ -539,13 +539,13 @@ TEST_F(SetupTest, WithATestCallItStartsTheDaemonAndTalks) {
   EXPECT_EQ(palyra({"daemon", "stop"}).exit_code, 0);
 }
 
-TEST_F(SetupTest, AnEndpointThatDoesNotAnswerFailsTheTestCallWithWhatToDo) {
+TEST_F(SetupTest, AKeyThatIsNotThereFailsTheTestCallWithWhatToDo) {
   const Finished made =
       palyra({"setup", "--provider", "openai", "--base-url", "http://127.0.0.1:1/v1", "--api-key",
-              "none", "--model", "m", "--listen", "127.0.0.1:0"});
+              "env:PALYRA_ABSENT_KEY", "--model", "m", "--listen", "127.0.0.1:0"});
   EXPECT_EQ(made.exit_code, 1) << made.out << made.err;
   EXPECT_THAT(made.out, HasSubstr("edit " + config()));
-  EXPECT_THAT(made.err, HasSubstr("127.0.0.1:1"));
+  EXPECT_THAT(made.err, HasSubstr("PALYRA_ABSENT_KEY"));
   EXPECT_EQ(palyra({"daemon", "stop"}).exit_code, 0);
 }
 
