@@ -80,10 +80,19 @@ class Commands {
     command->callback([this, action = std::move(action)] { action_ = action; });
     return command;
   }
-  CLI::App* group(const std::string& name, const std::string& help) {
+  // With `bare`, the group's name alone does that: lists are what one asks for most.
+  CLI::App* group(const std::string& name, const std::string& help,
+                  std::function<int()> bare = nullptr) {
     auto* command = app_.add_subcommand(name, help);
-    command->require_subcommand(1);
     command->fallthrough();
+    if (!bare) {
+      command->require_subcommand(1);
+      return command;
+    }
+    command->require_subcommand(0, 1);
+    command->callback([this, command, bare = std::move(bare)] {
+      if (command->get_subcommands().empty()) action_ = bare;
+    });
     return command;
   }
   void add_approve(CLI::App* command) {
@@ -147,7 +156,8 @@ class Commands {
     add_approve(talk);
   }
   void add_sessions() {
-    auto* sessions = group("sessions", "conversations");
+    auto* sessions = group("sessions", "conversations",
+                           [this] { return list_sessions(global_, text_, flag_, limit_); });
     auto* list = add(sessions, "list", "most recently used first",
                      [this] { return list_sessions(global_, text_, flag_, limit_); });
     list->add_option("--search", text_, "words of the title");
@@ -169,7 +179,8 @@ class Commands {
     reset->add_option("session", id_, "its id; see sessions list")->required();
   }
   void add_runs() {
-    auto* runs = group("runs", "runs, past and present");
+    auto* runs = group("runs", "runs, past and present",
+                       [this] { return list_runs(global_, run_.session, flag_, limit_); });
     auto* list = add(runs, "list", "newest first",
                      [this] { return list_runs(global_, run_.session, flag_, limit_); });
     list->add_option("--session,-s", run_.session, "only those of this session");
@@ -208,7 +219,8 @@ class Commands {
     verify->add_flag("--session", session_, "the id is a session's");
   }
   void add_approvals() {
-    auto* approvals = group("approvals", "what waits for you");
+    auto* approvals = group("approvals", "what waits for you",
+                            [this] { return list_approvals(global_, flag_, limit_); });
     auto* list = add(approvals, "list", "pending approvals",
                      [this] { return list_approvals(global_, flag_, limit_); });
     list->add_flag("--all", flag_, "decided ones too");
@@ -229,13 +241,14 @@ class Commands {
     add(&app_, "status", "the daemon's figures", [this] { return status(global_); });
     add(&app_, "doctor", "where everything lives, and whether it is well",
         [this] { return doctor(global_); });
-    auto* agents = group("agents", "who answers");
+    auto* agents = group("agents", "who answers", [this] { return list_agents(global_); });
     add(agents, "list", "agents and their models", [this] { return list_agents(global_); });
-    auto* models = group("models", "what answers");
+    auto* models = group("models", "what answers", [this] { return list_models(global_, flag_); });
     auto* list = add(models, "list", "configured, key missing or unreachable",
                      [this] { return list_models(global_, flag_); });
     list->add_flag("--probe", flag_, "ask the endpoints now");
-    auto* plugins = group("plugins", "what the daemon is made of");
+    auto* plugins =
+        group("plugins", "what the daemon is made of", [this] { return list_plugins(global_); });
     add(plugins, "list", "instances and their state", [this] { return list_plugins(global_); });
     auto* show = add(plugins, "show", "one instance", [this] { return show_plugin(global_, id_); });
     show->add_option("instance", id_, "its name; see plugins list")->required();
