@@ -115,7 +115,9 @@ void Client::follow(Job& job, uint64_t& lost) {
     if (!status.ok()) {
       if (!gone(status, "the stream of " + job.inputs.front().label)) return;
       lost = access->generation;
-      endangered.cut();
+      // A failing model waits long between its attempts, and may be given up.
+      const size_t open = first_open(job);
+      if (open < job.inputs.size() && !job.inputs[open].may_fail) endangered.cut();
       continue;
     }
     // A stream ends with the runs it follows; a follow-up that came too late was not accepted.

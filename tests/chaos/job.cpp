@@ -1,5 +1,7 @@
 #include "tests/chaos/job.h"
 
+#include <utility>
+
 namespace palyra::chaos {
 namespace {
 
@@ -24,7 +26,7 @@ class Writer {
         break;
       case ToolKind::kVerifiable: {
         const std::string path = (asked ? "ask/" : "files/") + value + ".txt";
-        const size_t size = chance(random_, 30) ? 20'000 : 20;
+        const size_t size = chance(random_, 30) && take_room() ? 20'000 : 20;
         line("fs.write", "{\"path\": " + quoted(path) +
                              ", \"content\": " + quoted(value + " " + std::string(size, 'w')) +
                              ", \"expected\": \"absent\"}");
@@ -33,9 +35,8 @@ class Writer {
       }
       case ToolKind::kNone:
       case ToolKind::kMixed:
-        if (!large_ && chance(random_, 20)) {
-          // Some larger than what a record holds; two would not fit into the model's window.
-          large_ = true;
+        if (chance(random_, 20) && take_room()) {
+          // Some larger than what a record holds.
           line("test.large", "{\"bytes\": " + std::to_string(60'000 + draw(random_, 10'000)) + "}");
         } else {
           line("test.slow", "{\"delay_ms\": " + delay + "}");
@@ -53,6 +54,9 @@ class Writer {
   }
 
  private:
+  // Two large things would not fit into the model's window.
+  bool take_room() { return std::exchange(room_, false); }
+
   void line(const std::string& tool, const std::string& arguments) {
     input_.text += "/tool " + tool + " " + arguments + "\n";
   }
@@ -60,7 +64,7 @@ class Writer {
   Input& input_;
   Random& random_;
   int calls_ = 0;
-  bool large_ = false;
+  bool room_ = true;
 };
 
 ToolKind any_tool(Random& random) { return static_cast<ToolKind>(draw(random, 4)); }
