@@ -77,6 +77,17 @@ TEST(TomlQuoted, CannotEndTheStringEarly) {
   EXPECT_EQ(toml_quoted("a\"b\\c\nd\x7f"), "\"a\\\"b\\\\c\\u000Ad\\u007F\"");
 }
 
+TEST(Nearest, IsWhatWasProbablyMeant) {
+  const std::vector<std::string> known = {"run", "runs", "sessions", "approvals", "doctor"};
+  EXPECT_EQ(nearest("rnu", known), "run");
+  EXPECT_EQ(nearest("session", known), "sessions");
+  EXPECT_EQ(nearest("docter", known), "doctor");
+  EXPECT_EQ(nearest("app", known), "approvals");
+  EXPECT_EQ(nearest("x", known), "");
+  EXPECT_EQ(nearest("", known), "");
+  EXPECT_EQ(nearest("something", known), "");
+}
+
 TEST(Table, PrintsOneLineARow) {
   Table table({"ID", "TITLE"});
   table.add({"1", "two\nlines\x1b[31m"});

@@ -1,6 +1,5 @@
 #include "clients/cli/line_editor.h"
 
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <editline/readline.h>
@@ -8,10 +7,8 @@
 namespace palyra::cli {
 
 LineReader::Result edit_line(const std::string& prompt, std::string* line) {
-  errno = 0;
   char* text = readline(prompt.c_str());
-  if (text == nullptr)
-    return errno == EINTR ? LineReader::Result::kStopped : LineReader::Result::kEnd;
+  if (text == nullptr) return LineReader::Result::kEnd;
   line->assign(text);
   if (!line->empty()) add_history(text);
   std::free(text);

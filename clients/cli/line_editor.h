@@ -8,8 +8,7 @@
 namespace palyra::cli {
 
 // For a terminal on standard input and output; LineReader reads what is none. The history is kept
-// in memory only, since what is typed may be private. kStopped if a signal was handled first. Main
-// thread.
+// in memory only, since what is typed may be private. kLine or kEnd. Main thread.
 LineReader::Result edit_line(const std::string& prompt, std::string* line);
 
 }  // namespace palyra::cli

@@ -23,8 +23,7 @@ LineReader::Result LineReader::read(std::string* line, int stop_fd) {
     if (ended_) return Result::kEnd;
     pollfd events[2] = {{fd_, POLLIN, 0}, {stop_fd, POLLIN, 0}};
     if (poll(events, 2, -1) < 0) {
-      if (errno == EINTR) return Result::kStopped;
-      ended_ = true;
+      ended_ = errno != EINTR;
       continue;
     }
     if (events[1].revents != 0) return Result::kStopped;
@@ -35,10 +34,8 @@ LineReader::Result LineReader::read(std::string* line, int stop_fd) {
     } else if (size == 0) {
       // Ctrl-D ends this line and the input.
       ended_ = true;
-    } else if (errno == EINTR) {
-      return Result::kStopped;
     } else {
-      ended_ = true;
+      ended_ = errno != EINTR;
     }
   }
 }

@@ -13,8 +13,8 @@ class LineReader {
 
   static LineReader& standard_input();
 
-  // The next line without its newline. kStopped if `stop_fd` (-1 = none) became readable or a
-  // signal was handled first; what was typed so far is kept for the next call.
+  // The next line without its newline. kStopped if `stop_fd` (-1 = none) became readable
+  // first; what was typed so far is kept for the next call.
   Result read(std::string* line, int stop_fd = -1);
 
  private:

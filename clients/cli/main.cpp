@@ -4,6 +4,7 @@
 #include "clients/cli/connection.h"
 #include "clients/cli/daemon_process.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/text.h"
 #include "clients/cli/version.h"
 
 #include <CLI/CLI.hpp>
@@ -32,6 +33,16 @@ class Commands {
         ->check(CLI::IsMember({"text", "json", "ndjson"}))
         ->capture_default_str();
     app_.add_flag("--quiet,-q", global_.quiet, "only the answer");
+    add_setup();
+    add_daemon();
+    add_run();
+    add_sessions();
+    add_runs();
+    add_tape();
+    add_approvals();
+    add_admin();
+    add_completion();
+    // Last, because a command takes over the footer of its parent.
     app_.footer(
         "Examples:\n"
         "  palyra setup                             choose a model\n"
@@ -43,21 +54,19 @@ class Commands {
         "daemon,\n73 and 74 cannot write, 75 waits for an approval, 77 no permission, 78 "
         "configuration, 130 "
         "left by Ctrl-C.");
-    add_setup();
-    add_daemon();
-    add_run();
-    add_sessions();
-    add_runs();
-    add_tape();
-    add_approvals();
-    add_admin();
-    add_completion();
   }
 
   int main(int argc, char** argv) {
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& problem) {
+      if (argc == 1) {
+        std::fputs(app_.help().c_str(), stderr);
+        return kExitUsage;
+      }
+      if (const std::string unknown = unknown_command(); !unknown.empty()) {
+        return complain(unknown, kExitUsage);
+      }
       const int code = app_.exit(problem);
       return code == 0 ? kExitOk : kExitUsage;
     }
@@ -74,6 +83,27 @@ class Commands {
   }
 
  private:
+  // A sentence if a word stands where a command should; empty if the mistake is another one.
+  std::string unknown_command() const {
+    const CLI::App* group = &app_;
+    std::string path = "palyra";
+    while (!group->get_subcommands().empty()) {
+      group = group->get_subcommands().front();
+      path += " " + group->get_name();
+    }
+    const auto commands = group->get_subcommands([](const CLI::App*) { return true; });
+    std::string word;
+    for (const std::string& left : app_.remaining(true)) {
+      if (word.empty() && left.rfind('-', 0) != 0) word = left;
+    }
+    if (commands.empty() || word.empty()) return "";
+    std::vector<std::string> names;
+    for (const CLI::App* command : commands) names.push_back(command->get_name());
+    const std::string near = nearest(word, names);
+    return "there is no command '" + word + "'" +
+           (near.empty() ? "; see: " + path + " --help"
+                         : "; did you mean '" + near + "'? See: " + path + " --help");
+  }
   CLI::App* add(CLI::App* parent, const std::string& name, const std::string& help,
                 std::function<int()> action) {
     auto* command = parent->add_subcommand(name, help);
@@ -231,7 +261,8 @@ class Commands {
     allow->add_option("--scope", scope_, "once, session or timeboxed")
         ->check(CLI::IsMember({"once", "session", "timeboxed"}))
         ->capture_default_str();
-    allow->add_option("--seconds", seconds_, "for timeboxed")->check(CLI::Range(1, 86400));
+    allow->add_option("--seconds", seconds_, "for timeboxed; default 60")
+        ->check(CLI::Range(1, 86400));
     auto* deny = add(approvals, "deny", "refuse it; the model is told",
                      [this] { return deny_approval(global_, id_, text_); });
     deny->add_option("approval", id_, "its id; see approvals list")->required();

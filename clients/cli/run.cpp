@@ -8,6 +8,8 @@
 #include <iostream>
 #include <iterator>
 #include <signal.h>
+#include <termios.h>
+#include <unistd.h>
 
 namespace palyra::cli {
 
@@ -62,28 +64,46 @@ int check_message(const std::string& text) {
   return kExitOk;
 }
 
-// At the prompt Ctrl-C leaves; the handler only ends the wait for a line.
-class InterruptiblePrompt {
+// While it lives Ctrl-C leaves at once, also in the middle of an edited line, and says how to go
+// on. The handler does it all itself: a wait that a signal only interrupts could begin just after
+// the signal.
+class Prompt {
  public:
-  InterruptiblePrompt() {
+  explicit Prompt(const std::string& session) {
+    farewell_ = session.empty() ? "\n" : go_on_later(session);
+    if (tcgetattr(0, &cooked_) != 0) cooked_ = {};
     struct sigaction action = {};
-    action.sa_handler = [](int) {};
+    action.sa_handler = leave;
     sigaction(SIGINT, &action, &before_);
-    unblock(SIG_UNBLOCK);
+    mask(SIG_UNBLOCK);
   }
-  ~InterruptiblePrompt() {
-    unblock(SIG_BLOCK);
+  ~Prompt() {
+    mask(SIG_BLOCK);
     sigaction(SIGINT, &before_, nullptr);
   }
-  InterruptiblePrompt(const InterruptiblePrompt&) = delete;
+  Prompt(const Prompt&) = delete;
+
+  static std::string go_on_later(const std::string& session) {
+    return "\nGo on later with: palyra chat --session " + session + "\n";
+  }
 
  private:
-  static void unblock(int how) {
+  static void leave(int) {
+    if (isatty(0) == 1) {
+      tcsetattr(0, TCSANOW, &cooked_);
+      (void)!write(2, farewell_.data(), farewell_.size());
+    }
+    _exit(kExitInterrupted);
+  }
+  static void mask(int how) {
     sigset_t interrupt;
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     pthread_sigmask(how, &interrupt, nullptr);
   }
+
+  static inline std::string farewell_;  // written only while SIGINT is blocked
+  static inline termios cooked_ = {};   // the terminal before anybody edits
   struct sigaction before_ = {};
 };
 
@@ -125,11 +145,10 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
   while (true) {
     LineReader::Result got;
     {
-      const InterruptiblePrompt prompt;
+      const Prompt prompt(session);
       got = is_terminal(0) && is_terminal(1) ? edit_line("> ", &line)
                                              : LineReader::standard_input().read(&line);
     }
-    if (got == LineReader::Result::kStopped) code = kExitInterrupted;
     if (got != LineReader::Result::kLine) break;
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     if (const int bad = check_message(line); bad != kExitOk) {
@@ -146,7 +165,7 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
     }
   }
   if (!session.empty() && is_terminal(0)) {
-    std::fprintf(stderr, "\nGo on later with: palyra chat --session %s\n", session.c_str());
+    std::fputs(Prompt::go_on_later(session).c_str(), stderr);
   }
   return code;
 }

@@ -1,5 +1,6 @@
 #include "clients/cli/text.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 
@@ -97,6 +98,48 @@ bool is_utf8(std::string_view text) {
     at += point.size;
   }
   return true;
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+  // Optimal string alignment.
+  const auto distance = [&](std::string_view other) {
+    const size_t width = other.size() + 1;
+    std::vector<size_t> cost((word.size() + 1) * width);
+    for (size_t i = 0; i <= word.size(); ++i) {
+      for (size_t j = 0; j <= other.size(); ++j) {
+        size_t& best = cost[i * width + j];
+        if (i == 0 || j == 0) {
+          best = i + j;
+          continue;
+        }
+        const size_t change = word[i - 1] == other[j - 1] ? 0 : 1;
+        best = std::min({cost[(i - 1) * width + j] + 1, cost[i * width + j - 1] + 1,
+                         cost[(i - 1) * width + j - 1] + change});
+        if (i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1]) {
+          best = std::min(best, cost[(i - 2) * width + j - 2] + 1);
+        }
+      }
+    }
+    return cost.back();
+  };
+  std::string found;
+  size_t best = 3;
+  for (const std::string& name : known) {
+    // A short word is close to everything.
+    const size_t away = distance(name);
+    if (away < best && away < name.size() - 1) {
+      best = away;
+      found = name;
+    }
+  }
+  if (!found.empty() || word.empty()) return found;
+  int candidates = 0;
+  for (const std::string& name : known) {
+    if (name.rfind(word, 0) != 0) continue;
+    found = name;
+    ++candidates;
+  }
+  return candidates == 1 ? found : "";
 }
 
 std::string toml_quoted(std::string_view text) {

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace palyra::cli {
 
@@ -22,6 +23,10 @@ std::string shortened(std::string_view text, size_t limit);
 std::string terminal_json(std::string_view json);
 
 bool is_utf8(std::string_view text);
+
+// The word that was probably meant: at most two edits or swaps of neighbours away, or the only one
+// that begins so. Empty if there is none.
+std::string nearest(std::string_view word, const std::vector<std::string>& known);
 
 // A TOML basic string, quotes included.
 std::string toml_quoted(std::string_view text);

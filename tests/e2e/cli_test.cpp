@@ -167,6 +167,16 @@ TEST_F(CliTest, AWrongCommandLineIs64) {
   }
 }
 
+TEST_F(CliTest, AMistypedCommandIsAnsweredByTheNearestOne) {
+  EXPECT_THAT(daemon_.cli({"rnu", "hi"}).err,
+              HasSubstr("no command 'rnu'; did you mean 'run'? See: palyra --help"));
+  EXPECT_THAT(daemon_.cli({"runs", "lsit"}).err,
+              HasSubstr("no command 'lsit'; did you mean 'list'? See: palyra runs --help"));
+  EXPECT_THAT(run_program({build_dir() + "/bin/palyra"}).err, HasSubstr("Examples:"));
+  EXPECT_THAT(daemon_.cli({"runs", "show", "--help"}).out, Not(HasSubstr("Examples:")))
+      << "those of the program, not of this command";
+}
+
 TEST_F(CliTest, EveryReadingCommandSpeaksTextJsonAndNdjson) {
   const Finished other = daemon_.cli({"run", "-o", "json", "hello"});
   ASSERT_EQ(other.exit_code, 0);
@@ -591,9 +601,12 @@ TEST_F(CliTest, InAChatAnApprovalForTheSessionHoldsAndCtrlDLeaves) {
   screen->type("s\n");
   ASSERT_TRUE(screen->wait_for("Rule-based summary")) << screen->shown();
   ASSERT_TRUE(screen->wait_for("session 0")) << screen->shown();
+  // Keys typed before the prompt are thrown away, as by every line editor.
+  ASSERT_TRUE(screen->wait_for("> ")) << screen->shown();
   screen->type(write_call("two.txt") + "\n");
   ASSERT_TRUE(screen->wait_for("Rule-based summary")) << screen->shown();
   ASSERT_TRUE(screen->wait_for("session 0")) << screen->shown();
+  ASSERT_TRUE(screen->wait_for("> ")) << screen->shown();
   EXPECT_TRUE(written("two.txt"));
   screen->type("\x04");
   EXPECT_EQ(screen->finish(), 0) << screen->shown();
