@@ -608,8 +608,7 @@ TEST_F(CliTest, InAChatAnApprovalForTheSessionHoldsAndCtrlDLeaves) {
   ASSERT_TRUE(screen->wait_for("session 0")) << screen->shown();
   ASSERT_TRUE(screen->wait_for("> ")) << screen->shown();
   EXPECT_TRUE(written("two.txt"));
-  screen->type("\x04");
-  EXPECT_EQ(screen->finish(), 0) << screen->shown();
+  EXPECT_EQ(screen->leave_by("\x15\x04"), 0) << screen->shown();
   EXPECT_THAT(screen->shown(), HasSubstr("palyra chat --session 0"));
   EXPECT_EQ(std::string::npos,
             screen->shown().find("or [d]eny?", screen->shown().find("or [d]eny?") + 1));

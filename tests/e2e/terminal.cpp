@@ -36,7 +36,7 @@ Terminal::~Terminal() {
 
 bool Terminal::read_more() {
   pollfd shown = {fd_, POLLIN, 0};
-  if (poll(&shown, 1, 60'000) <= 0) {
+  if (poll(&shown, 1, 20'000) <= 0) {
     kill(pid_, SIGKILL);
     return false;
   }
@@ -63,6 +63,19 @@ void Terminal::type(const std::string& keys) {
   if (write(fd_, keys.data(), keys.size()) != static_cast<ssize_t>(keys.size())) {
     throw std::runtime_error("the terminal takes no keys");
   }
+}
+
+int Terminal::leave_by(const std::string& keys) {
+  for (int quiet = 0; quiet < 100;) {
+    if (write(fd_, keys.data(), keys.size()) < 0) break;
+    pollfd shown = {fd_, POLLIN, 0};
+    if (poll(&shown, 1, 200) <= 0) {
+      ++quiet;
+    } else if (!read_more()) {
+      break;
+    }
+  }
+  return finish();
 }
 
 int Terminal::finish() {

@@ -16,10 +16,13 @@ class Terminal {
   Terminal(const Terminal&) = delete;
 
   // Reads until `text` has been shown behind what was waited for before; false if the program ended
-  // first, or shows nothing for a minute.
+  // first, or shows nothing for 20 s.
   bool wait_for(const std::string& text);
   // Keys; "\x03" is Ctrl-C and "\x04" Ctrl-D.
   void type(const std::string& keys);
+  // Types until the program ends: a line editor shows its prompt a moment before it takes Ctrl-D,
+  // and loses one that comes in between. finish()'s exit code.
+  int leave_by(const std::string& keys);
   // Reads to the end of the program; its exit code, 128 + signal if it was killed.
   int finish();
   // All that was shown, keys that were echoed included.
