@@ -155,7 +155,7 @@ TEST_F(CliTest, AWrongCommandLineIs64) {
                              {"runs", "list", "--limit", "0"},
                              {"run", ""},
                              {"run", "--approve", "maybe", "hi"},
-                             {"runs"},
+                             {"daemon"},
                              {"runs", "show"},
                              {"completion", "csh"},
                              {"run", "--detach", "--approve=all", "hi"},
