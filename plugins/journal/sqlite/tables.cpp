@@ -52,6 +52,8 @@ SqliteTables::SqliteTables(Database& db)
       remove_document_(db.prepare("DELETE FROM document WHERE id=?")),
       find_value_(db.prepare("SELECT key FROM index_entry WHERE index_id=? AND value=?")),
       add_entry_(db.prepare("INSERT INTO index_entry VALUES(?, ?, ?, ?)")),
+      list_entries_(db.prepare("SELECT index_id, value FROM index_entry WHERE document=?")),
+      remove_entry_(db.prepare("DELETE FROM index_entry WHERE index_id=? AND value=? AND key=?")),
       remove_entries_(db.prepare("DELETE FROM index_entry WHERE document=?")),
       find_lease_(db.prepare("SELECT token, owner, expires_wall_ns FROM lease WHERE name=?")),
       put_lease_(db.prepare("INSERT OR REPLACE INTO lease VALUES(?, ?, ?, ?)")),
@@ -131,6 +133,16 @@ Result<std::optional<std::string>> SqliteTables::unique_owner(int64_t index_id,
   return key;
 }
 
+Result<std::set<std::pair<int64_t, std::string>>> SqliteTables::entries_of(int64_t document) {
+  std::set<std::pair<int64_t, std::string>> entries;
+  int code = list_entries_.bind(1, document).step();
+  for (; code == SQLITE_ROW; code = list_entries_.step()) {
+    entries.emplace(list_entries_.integer(0), std::string(list_entries_.bytes(1)));
+  }
+  if (code != SQLITE_DONE) return db_.status(code);
+  return entries;
+}
+
 Status SqliteTables::put(const std::string& collection, const std::string& key,
                          std::string_view value, uint64_t version,
                          const std::vector<IndexEntry>& entries) {
@@ -138,15 +150,29 @@ Status SqliteTables::put(const std::string& collection, const std::string& key,
   if (!found.ok()) return found.status();
   int64_t id = *found;
   Status status;
+  // Entries that stay are left alone: each one written dirties two pages.
+  std::set<std::pair<int64_t, std::string>> stored;
   if (id == 0) {
     add_document_.bind_text(1, collection).bind_blob(2, key).bind(3, version).bind_blob(4, value);
     status = run(add_document_);
     id = sqlite3_last_insert_rowid(db_.raw());
   } else {
     status = run(change_document_.bind(1, version).bind_blob(2, value).bind(3, id));
-    if (status.ok()) status = run(remove_entries_.bind(1, id));
+    if (!status.ok()) return status;
+    auto before = entries_of(id);
+    if (!before.ok()) return before.status();
+    stored = std::move(*before);
   }
+  std::vector<const IndexEntry*> added;
   for (const IndexEntry& entry : entries) {
+    if (stored.erase({entry.index_id, entry.value}) == 0) added.push_back(&entry);
+  }
+  for (const auto& [index_id, old] : stored) {
+    status = run(remove_entry_.bind(1, index_id).bind_blob(2, old).bind_blob(3, key));
+    if (!status.ok()) return status;
+  }
+  for (const IndexEntry* each : added) {
+    const IndexEntry& entry = *each;
     if (!status.ok()) return status;
     add_entry_.bind(1, entry.index_id).bind_blob(2, entry.value).bind_blob(3, key).bind(4, id);
     status = run(add_entry_);

@@ -5,8 +5,10 @@
 #include "plugins/journal/sqlite/database.h"
 
 #include <cstddef>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace palyra::journal::sqlite {
 
@@ -58,6 +60,8 @@ class SqliteTables : public Tables {
 
  private:
   Status run(Statement& statement) { return db_.status(statement.step()); }
+  // (index, value) of a document.
+  Result<std::set<std::pair<int64_t, std::string>>> entries_of(int64_t document);
   // 0 = none.
   Result<int64_t> document_id(const std::string& collection, const std::string& key);
 
@@ -65,7 +69,7 @@ class SqliteTables : public Tables {
   HeadCache heads_{16384};
   Statement find_stream_, last_record_, add_stream_, add_record_, add_payload_;
   Statement find_document_, add_document_, change_document_, remove_document_;
-  Statement find_value_, add_entry_, remove_entries_;
+  Statement find_value_, add_entry_, list_entries_, remove_entry_, remove_entries_;
   Statement find_lease_, put_lease_, erase_;
   Statement find_blob_, touch_blob_, add_part_, add_blob_, drop_parts_, remove_blob_;
   Statement begin_upload_, end_upload_;

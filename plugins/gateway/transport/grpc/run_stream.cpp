@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 namespace palyra::gateway::transport {
@@ -10,6 +11,11 @@ namespace {
 
 using Request = api::RunStreamRequest;
 using Event = api::RunStreamEvent;
+
+// Events that the lane may hand over before it waits for the client: enough that a burst costs one
+// visit to the lane, little enough that text for a slow client merges in the subscription.
+constexpr size_t kWindowEvents = 8;
+constexpr size_t kWindowBytes = 64 * 1024;
 
 // The conversation. Everything but the On* functions and end() runs on the lane. It owns itself
 // until gRPC says OnDone, and each coroutine holds it besides.
@@ -29,7 +35,12 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
 
   // LiveCall; any thread.
   void end(const grpc::Status& status) override {
-    if (!ended_.exchange(true)) Finish(status);
+    {
+      // No write begins after Finish.
+      std::lock_guard lock(outgoing_mutex_);
+      if (ended_.exchange(true)) return;
+    }
+    Finish(status);
   }
 
   // gRPC's threads: hand over and return.
@@ -37,7 +48,17 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     context_.lane.post([self = shared_from_this(), ok] { self->read_.set(ok); });
   }
   void OnWriteDone(bool ok) override {
-    context_.lane.post([self = shared_from_this(), ok] { self->written_.set(ok); });
+    bool tell = false;
+    {
+      std::lock_guard lock(outgoing_mutex_);
+      outgoing_bytes_ -= outgoing_.front().ByteSizeLong();
+      outgoing_.pop_front();
+      if (!ok) broken_ = true;
+      write_front();
+      tell = waiting_for_room_ && (broken_ || outgoing_.empty());
+      if (tell) waiting_for_room_ = false;
+    }
+    if (tell) context_.lane.post([self = shared_from_this()] { self->room_.set(true); });
   }
   void OnCancel() override {
     context_.lane.post([self = shared_from_this()] { self->client_gone(); });
@@ -47,7 +68,7 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     context_.lane.post([self = shared_from_this()] {
       self->client_gone();
       self->read_.set(false);
-      self->written_.set(false);
+      self->room_.set(false);
     });
     self_.reset();
   }
@@ -64,18 +85,47 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     if (!ended_) StartRead(&incoming_);
   }
 
-  // One write is under way at a time; others wait for their turn.
+  // Under outgoing_mutex_, with no write under way. What follows at once shares its packet.
+  void write_front() {
+    if (outgoing_.empty() || broken_ || ended_) return;
+    grpc::WriteOptions options;
+    if (outgoing_.size() > 1) options.set_buffer_hint();
+    StartWrite(&outgoing_.front(), options);
+  }
+
+  // Hands an event over; waits while the window is full. False if nobody reads any more.
   Task<bool> write(Event event) {
-    while (writing_ && !gone_) co_await changed_.wait();
-    if (gone_ || ended_) co_return false;
-    writing_ = true;
-    outgoing_ = std::move(event);
-    StartWrite(&outgoing_);
-    const bool ok = co_await written_;
-    written_ = Slot<bool>();
-    writing_ = false;
+    while (true) {
+      if (gone_ || ended_) co_return false;
+      {
+        std::lock_guard lock(outgoing_mutex_);
+        if (broken_) co_return false;
+        if (outgoing_.size() < kWindowEvents && outgoing_bytes_ < kWindowBytes) {
+          outgoing_bytes_ += event.ByteSizeLong();
+          outgoing_.push_back(std::move(event));
+          if (outgoing_.size() == 1) write_front();
+          co_return true;
+        }
+      }
+      co_await all_written();
+    }
+  }
+
+  // Until everything handed over is written, or nobody reads any more. Several may wait.
+  Task<void> all_written() {
+    while (draining_ && !gone_) co_await changed_.wait();
+    if (gone_ || ended_) co_return;
+    {
+      std::lock_guard lock(outgoing_mutex_);
+      if (outgoing_.empty() || broken_) co_return;
+      room_ = Slot<bool>();
+      waiting_for_room_ = true;
+    }
+    draining_ = true;
+    const Slot<bool> room = room_;
+    co_await room;
+    draining_ = false;
     changed_.notify();
-    co_return ok;
   }
 
   Task<void> write_error(const Status& status) {
@@ -94,7 +144,9 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
   }
 
   Task<void> serve([[maybe_unused]] Self self) {
-    end(to_grpc(co_await converse(self)));
+    const Status status = co_await converse(self);
+    co_await all_written();
+    end(to_grpc(status));
     context_.live.remove(this);
     client_gone();
   }
@@ -231,14 +283,20 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
   std::unique_ptr<Subscription> subscription_;
   Signal changed_;
   int requests_in_work_ = 0;
-  bool writing_ = false;
+  bool draining_ = false;
   bool gone_ = false;
   Status closing_;
 
   Request incoming_;
-  Event outgoing_;
   Slot<bool> read_;
-  Slot<bool> written_;
+  Slot<bool> room_;
+
+  std::mutex outgoing_mutex_;   // guards the four below
+  std::deque<Event> outgoing_;  // the front is being written
+  size_t outgoing_bytes_ = 0;
+  bool waiting_for_room_ = false;
+  bool broken_ = false;
+
   std::atomic<bool> ended_{false};
   Self self_;
 };
