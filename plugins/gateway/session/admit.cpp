@@ -214,6 +214,15 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   if (!agent.ok()) co_return agent.status();
   auto snapshot = co_await agents_.snapshot(**agent, input.model, environment_.world.journal);
   if (!snapshot.ok()) co_return snapshot.status();
+  if (!input.model.empty()) {
+    // What a request names must be there; an agent's own model may come back, so its runs wait.
+    const std::string instance = input.model.substr(0, input.model.find('/'));
+    const auto running = environment_.world.providers.instances();
+    if (std::find(running.begin(), running.end(), instance) == running.end()) {
+      co_return Status(Code::kNotFound,
+                       "no provider \"" + instance + "\" is running; see: palyra models");
+    }
+  }
 
   const int64_t now = environment_.world.clock.wall_now();
   const std::string run_id = environment_.world.ids.ulid();
