@@ -561,6 +561,10 @@ void evolve(State& state, const tape::RunEvent& event, int64_t wall_time_ns, uin
       return conclude(state, Phase::kFailed);
     case E::kRunCancelled:
       return conclude(state, Phase::kCancelled);
+    case E::kInputAdded:
+    case E::kCompactionStarted:
+    case E::kCompactionFinished:
+    case E::kCompactionFailed:
     case E::EVENT_NOT_SET:
       return corrupt(state, seq, "a type that this version does not know");
   }
