@@ -4,6 +4,7 @@
 #include "plugins/common/digest/digest.h"
 #include "plugins/gateway/ports/testing/fakes.h"
 #include "plugins/gateway/ports/testing/store_journal.h"
+#include "plugins/gateway/replay/check.h"
 #include "plugins/gateway/run/evolve.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/journal/memory/store.h"
@@ -429,11 +430,14 @@ class Simulation {
       Span span;
       span.run_id = run_id;
       run::State state;
+      gateway::replay::Checker replay(
+          [](std::string_view, std::string_view) { return std::string(); });
       for (const auto& record : records) {
         hashes += record.hash();
         tape::RunEvent event;
         event.ParseFromString(record.payload());
         run::evolve(state, event, record.wall_time_ns(), record.seq());
+        replay.add(record.seq(), record.wall_time_ns(), event);
         if (event.has_run_started()) span.begin = record.position();
         span.end = record.position();
         check_budget(state);
@@ -441,6 +445,11 @@ class Simulation {
       ++outcome_.runs;
       if (!state.terminal()) violate("run " + run_id + " has not ended on its tape");
       if (!state.corrupt.empty()) violate(state.corrupt);
+      const auto report = replay.finish();
+      if (report.verdict() != api::REPLAY_VERDICT_SAME) {
+        violate("run " + run_id +
+                " replays otherwise: " + gateway::replay::to_line(report.divergences(0)));
+      }
       if (state.created.input_text() != text) violate("run " + run_id + " has another input");
       if (state.phase == run::Phase::kCompleted) ++outcome_.completed;
       if (state.phase == run::Phase::kCancelled && cancelled_.count(run_id) == 0) {
