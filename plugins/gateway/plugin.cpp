@@ -140,8 +140,9 @@ class GatewayPlugin : public Plugin {
         [this](std::string_view what) { return host().describe_daemon(what); }, std::move(facts));
 
     calls_ = std::make_unique<TaskScope>();
-    server_ = std::make_unique<transport::GrpcServer>(host().executor(), *calls_, host().clock(),
-                                                      *admission_, *gateway_, *admin_);
+    server_ = std::make_unique<transport::GrpcServer>(
+        host().executor(), *calls_, host().clock(), *admission_,
+        transport::Faces{*gateway_, *gateway_, *admin_});
     if (Status status = server_->start(config_.grpc_listen); !status.ok()) return status;
     admin_->set_endpoint(server_->endpoint());
     endpoint_path_ = directory + "/endpoint";

@@ -7,6 +7,7 @@
 #include "plugins/gateway/run_loop/run_loop.h"
 #include "plugins/gateway/session/documents.h"
 #include "plugins/gateway/session/session.h"
+#include "plugins/gateway/sessions.h"
 
 #include <deque>
 #include <functional>
@@ -21,7 +22,7 @@ namespace palyra::gateway {
 // Always: a run that has not ended is in `runs_` with its hub; the first run of a session that is
 // not ended is driven by its loop, those behind it wait in the session's queue. A principal sees
 // its own sessions and runs, the scope admin all.
-class GatewayImpl : public Gateway {
+class GatewayImpl : public Gateway, public Sessions {
  public:
   GatewayImpl(World world, Options options, policy::PolicyRules rules);
   ~GatewayImpl() override;
@@ -64,6 +65,9 @@ class GatewayImpl : public Gateway {
       Caller caller, api::ListApprovalsRequest request) override;
   Task<Result<api::Approval>> decide_approval(Caller caller,
                                               api::ApprovalDecision request) override;
+
+  Task<Result<api::Session>> set_queue_mode(Caller caller,
+                                            api::SetQueueModeRequest request) override;
 
   Load load() const override;
   Task<Status> recover() override;

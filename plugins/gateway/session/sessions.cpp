@@ -187,6 +187,22 @@ Task<Result<api::Session>> GatewayImpl::reset_session(Caller caller,
   co_return co_await change_session(std::move(caller), request.session_id(), std::move(change));
 }
 
+Task<Result<api::Session>> GatewayImpl::set_queue_mode(Caller caller,
+                                                       api::SetQueueModeRequest request) {
+  const tape::QueueMode mode =
+      request.mode() == tape::QUEUE_MODE_UNSPECIFIED ? tape::QUEUE_MODE_FOLLOW_UP : request.mode();
+  if (!tape::QueueMode_IsValid(mode)) {
+    co_return Status(Code::kInvalidArgument, "mode must be follow-up, collect, steer or interrupt");
+  }
+  Change change = [mode](api::Session& session, tape::SessionEvent& event) {
+    if (session.queue_mode() == mode) return Status();
+    session.set_queue_mode(mode);
+    event.mutable_queue_mode_changed()->set_mode(mode);
+    return Status();
+  };
+  co_return co_await change_session(std::move(caller), request.session_id(), std::move(change));
+}
+
 Task<Result<api::ListAgentsResponse>> GatewayImpl::list_agents(Caller, api::ListAgentsRequest) {
   api::ListAgentsResponse out;
   for (const auto& agent : agents_.all()) *out.add_agents() = agents_.describe(agent);

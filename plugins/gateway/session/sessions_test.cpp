@@ -249,5 +249,30 @@ TEST(Watching, WhoDetachesAndAttachesAnywhereHasTheWholeTextInTheEnd) {
   }
 }
 
+TEST(Sessions, TheQueueModeIsOnTheTapeAndOutlivesACrash) {
+  House house;
+  const auto accepted = house.send("hi");
+  ASSERT_TRUE(accepted.ok());
+  house.executor.run_until_idle();
+  api::SetQueueModeRequest request;
+  request.set_session_id(accepted.value().session_id);
+  request.set_mode(tape::QUEUE_MODE_STEER);
+  EXPECT_EQ(
+      house.run(house.gateway->set_queue_mode(House::caller("user:bob"), request)).status().code(),
+      Code::kPermissionDenied);
+  const auto changed = house.run(house.gateway->set_queue_mode(House::caller(), request));
+  ASSERT_TRUE(changed.ok()) << changed.status().to_string();
+  house.crash();
+  house.start();
+  api::GetSessionRequest get;
+  get.set_session_id(accepted.value().session_id);
+  const auto session = house.run(house.gateway->get_session(House::caller(), get));
+  ASSERT_TRUE(session.ok());
+  EXPECT_EQ(session.value().queue_mode(), tape::QUEUE_MODE_STEER);
+  request.set_mode(static_cast<tape::QueueMode>(9));
+  EXPECT_EQ(house.run(house.gateway->set_queue_mode(House::caller(), request)).status().code(),
+            Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace palyra::gateway::testing

@@ -65,20 +65,19 @@ Status check_listen_address(const std::string& listen) {
 
 struct GrpcServer::State {
   State(Executor& lane, TaskScope& tasks, const Clock& clock, Admission& admission,
-        Gateway& gateway_in, Admin& admin_in)
-      : context{lane, tasks, clock, admission, {}}, gateway(gateway_in), admin(admin_in) {}
+        const Faces& faces_in)
+      : context{lane, tasks, clock, admission, {}}, faces(faces_in) {}
 
   TransportContext context;
-  Gateway& gateway;
-  Admin& admin;
+  const Faces faces;
   std::string endpoint;
   std::vector<std::unique_ptr<grpc::Service>> services;
   std::unique_ptr<grpc::Server> server;
 };
 
 GrpcServer::GrpcServer(Executor& lane, TaskScope& tasks, const Clock& clock, Admission& admission,
-                       Gateway& gateway, Admin& admin)
-    : state_(std::make_unique<State>(lane, tasks, clock, admission, gateway, admin)) {}
+                       const Faces& faces)
+    : state_(std::make_unique<State>(lane, tasks, clock, admission, faces)) {}
 
 GrpcServer::~GrpcServer() { stop(); }
 
@@ -101,7 +100,7 @@ Status GrpcServer::start(const std::string& listen) {
   quota.SetMaxThreads(kMaxThreads);
   builder.SetResourceQuota(quota);
 
-  state_->services = make_services(state_->context, state_->gateway, state_->admin);
+  state_->services = make_services(state_->context, state_->faces);
   for (auto& service : state_->services) builder.RegisterService(service.get());
   state_->server = builder.BuildAndStart();
   if (state_->server == nullptr || port == 0) {

@@ -9,6 +9,7 @@
 #include "plugins/gateway/admin/admin.h"
 #include "plugins/gateway/admission/admission.h"
 #include "plugins/gateway/gateway.h"
+#include "plugins/gateway/sessions.h"
 
 #include <memory>
 #include <string>
@@ -20,11 +21,18 @@ namespace palyra::gateway::transport {
 // TLS, so anything else is FAILED_PRECONDITION.
 Status check_listen_address(const std::string& listen);
 
+// What the services call. All outlive the server.
+struct Faces {
+  Gateway& gateway;
+  Sessions& sessions;
+  Admin& admin;
+};
+
 class GrpcServer {
  public:
   // `tasks` owns the calls' coroutines and is cleared after stop().
   GrpcServer(Executor& lane, TaskScope& tasks, const Clock& clock, Admission& admission,
-             Gateway& gateway, Admin& admin);
+             const Faces& faces);
   ~GrpcServer();
 
   // Binds and serves; health says NOT_SERVING until set_serving. Errors: FAILED_PRECONDITION

@@ -3,6 +3,7 @@
 #include "palyra/gateway/v1/admin.grpc.pb.h"
 #include "palyra/gateway/v1/approvals.grpc.pb.h"
 #include "palyra/gateway/v1/gateway.grpc.pb.h"
+#include "palyra/gateway/v1/sessions.grpc.pb.h"
 #include "plugins/gateway/transport/grpc/run_stream.h"
 #include "plugins/gateway/transport/grpc/unary.h"
 
@@ -105,6 +106,28 @@ class GatewayServiceImpl final : public api::GatewayService::CallbackService {
   Gateway& gateway_;
 };
 
+class SessionServiceImpl final : public api::SessionService::CallbackService {
+ public:
+  SessionServiceImpl(TransportContext& context, Sessions& sessions)
+      : context_(context), sessions_(sessions) {}
+
+  Unary* SetQueueMode(Call* call, const api::SetQueueModeRequest* request,
+                      api::Session* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Sessions::set_queue_mode);
+  }
+
+ private:
+  template <typename Request, typename Response>
+  Unary* serve(Call* call, const Request* request, Response* response, const char* scope,
+               Task<Result<Response>> (Sessions::*function)(Caller, Request)) {
+    return serve_unary<Request, Response>(context_, call, request, response, scope,
+                                          bind(sessions_, function));
+  }
+
+  TransportContext& context_;
+  Sessions& sessions_;
+};
+
 class ApprovalsServiceImpl final : public api::ApprovalsService::CallbackService {
  public:
   ApprovalsServiceImpl(TransportContext& context, Gateway& gateway)
@@ -168,11 +191,12 @@ class AdminServiceImpl final : public api::AdminService::CallbackService {
 }  // namespace
 
 std::vector<std::unique_ptr<grpc::Service>> make_services(TransportContext& context,
-                                                          Gateway& gateway, Admin& admin) {
+                                                          const Faces& faces) {
   std::vector<std::unique_ptr<grpc::Service>> services;
-  services.push_back(std::make_unique<GatewayServiceImpl>(context, gateway));
-  services.push_back(std::make_unique<ApprovalsServiceImpl>(context, gateway));
-  services.push_back(std::make_unique<AdminServiceImpl>(context, admin));
+  services.push_back(std::make_unique<GatewayServiceImpl>(context, faces.gateway));
+  services.push_back(std::make_unique<SessionServiceImpl>(context, faces.sessions));
+  services.push_back(std::make_unique<ApprovalsServiceImpl>(context, faces.gateway));
+  services.push_back(std::make_unique<AdminServiceImpl>(context, faces.admin));
   return services;
 }
 
