@@ -22,6 +22,8 @@ class Backend {
   virtual Store& store() = 0;
   // Lets the store do what it has to do; nothing for one with threads.
   virtual void pump() {}
+  // False: the store belongs to one thread, the one that pumps.
+  virtual bool has_threads() const { return true; }
   // Changes a stored payload behind the store's back.
   virtual void alter_payload(const std::string& stream, uint64_t seq,
                              const std::string& payload) = 0;

@@ -11,6 +11,7 @@ class MemoryBackend : public Backend {
  public:
   MemoryStore& store() override { return store_; }
   void pump() override { executor_.run_all(); }
+  bool has_threads() const override { return false; }
   void alter_payload(const std::string& stream, uint64_t seq, const std::string& payload) override {
     store_.stored(stream, seq)->set_payload(payload);
   }
