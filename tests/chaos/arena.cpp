@@ -58,10 +58,11 @@ void Access::authenticate(grpc::ClientContext& context, std::chrono::seconds pat
   context.set_deadline(std::chrono::system_clock::now() + patience);
 }
 
-Arena::Arena(e2e::DaemonOptions options, std::string effects, Ledger& ledger,
+Arena::Arena(e2e::DaemonOptions options, std::string effects, FaultControl& faults, Ledger& ledger,
              std::chrono::seconds patience)
     : daemon_(std::move(options)),
       effects_(std::move(effects)),
+      faults_(faults),
       ledger_(ledger),
       patience_(patience) {}
 
@@ -146,6 +147,17 @@ void Arena::endangered(int change) {
   changed_.notify_all();
 }
 
+void Arena::arm(const Plan& plan) {
+  faults_.was_cut = false;
+  faults_.lost = 0;
+  faults_.file = plan.point.file;
+  faults_.operation = plan.point.operation;
+  faults_.cut = plan.point.cut;
+  faults_.loss = plan.loss;
+  faults_.seed = plan.seed;
+  faults_.countdown = plan.operations;
+}
+
 bool Arena::died() const {
   siginfo_t info{};
   return waitid(P_PID, static_cast<id_t>(daemon_.pid()), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -187,18 +199,21 @@ std::optional<Kill> Arena::kill(const Plan& plan, uint64_t rest) {
   kill_.plan = plan;
   kill_.generation = access_.generation;
   armed_ = true;
+  if (plan.aim == Aim::kStore) arm(plan);
   const auto end = std::chrono::steady_clock::now() + 2 * patience_;
   bool dead = false;
   while (!killed_ && !(fired_ && kill_by_main_) && !lost_for_good_) {
-    changed_.wait_for(lock, milliseconds(50));
+    changed_.wait_for(lock, milliseconds(plan.aim == Aim::kStore ? 5 : 50));
     if (killed_ || (fired_ && kill_by_main_)) break;
     if (died()) {
+      fired_ = fired_ || faults_.was_cut;
       dead = true;
       break;
     }
     if (std::chrono::steady_clock::now() > end) break;
   }
   armed_ = false;
+  faults_.countdown = 0;
   if (lost_for_good_) return std::nullopt;
   if (dead && !fired_) {
     lock.unlock();
@@ -221,6 +236,8 @@ std::optional<Kill> Arena::kill(const Plan& plan, uint64_t rest) {
   daemon_.kill_now();
   lock.lock();
   kill_.wall_ns = wall_now();
+  kill_.in_store = plan.aim == Aim::kStore;
+  kill_.lost = kill_.in_store ? faults_.lost.load() : 0;
   return kill_;
 }
 
@@ -239,8 +256,15 @@ bool Arena::restart(const std::optional<Plan>& during, std::vector<Kill>* kills)
                        sorted.end());
       usual = sorted[sorted.size() / 2];
     }
+    if (during->operations > 0) arm(*during);
     daemon_.launch();
-    spin(static_cast<int64_t>(usual * static_cast<double>(during->spin_us)));
+    if (during->operations > 0) {
+      // It may need fewer operations to start.
+      (void)daemon_.await_ready();
+      faults_.countdown = 0;
+    } else {
+      spin(static_cast<int64_t>(usual * static_cast<double>(during->spin_us)));
+    }
     daemon_.kill_now();
     Kill kill;
     kill.plan = *during;

@@ -33,9 +33,11 @@ struct Access {
 struct Kill {
   Plan plan;
   uint64_t generation = 0;
-  int64_t wall_ns = 0;  // when the process was gone
-  std::string label;    // of the input whose moment it was
-  std::string run_id;   // empty = not acknowledged
+  int64_t wall_ns = 0;    // when the process was gone
+  std::string label;      // of the input whose moment it was
+  std::string run_id;     // empty = not acknowledged
+  bool in_store = false;  // the power went at plan.point, and
+  uint64_t lost = 0;      // so many writes were taken back
 };
 
 // One daemon, started again and again on the same state. The main thread kills and starts it;
@@ -44,7 +46,8 @@ struct Kill {
 // acknowledgement is left to the main thread, as its client is busy sending.
 class Arena {
  public:
-  Arena(e2e::DaemonOptions options, std::string effects, Ledger& ledger,
+  // `faults` is what the daemon's file system listens to.
+  Arena(e2e::DaemonOptions options, std::string effects, FaultControl& faults, Ledger& ledger,
         std::chrono::seconds patience);
 
   // Clients.
@@ -94,6 +97,7 @@ class Arena {
 
  private:
   void endangered(int change);
+  void arm(const Plan& plan);
   bool serve(SteadyTime launched);
   void wait_trigger(const Plan& plan, const Input& input) const;
   bool effect_seen(const Input& input) const;
@@ -102,6 +106,7 @@ class Arena {
 
   e2e::Daemon daemon_;
   const std::string effects_;
+  FaultControl& faults_;
   Ledger& ledger_;
   const std::chrono::seconds patience_;
   std::atomic<bool> stopping_{false};

@@ -1,9 +1,16 @@
 // The harness must be able to fail: each thing it looks for, once wrong.
 #include "tests/chaos/effects.h"
+#include "tests/chaos/fault_vfs/unsynced.h"
 #include "tests/chaos/report.h"
 #include "tests/chaos/view.h"
 
 #include <gmock/gmock.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
 
 namespace palyra::chaos {
 namespace {
@@ -225,10 +232,75 @@ TEST(ReportTest, AKillBeforeTheAcknowledgementIsAdmission) {
 
 TEST(PlanTest, EachAimComesAsOftenAsTheOthers) {
   Random random(1);
-  const auto aims = make_aims(40, random);
+  const auto aims = make_aims(4 * kAims, random);
   for (int i = 0; i < kAims; ++i) {
     EXPECT_EQ(std::count(aims.begin(), aims.end(), static_cast<Aim>(i)), 4);
   }
+}
+
+TEST(PlanTest, AKillThatHitTheStoreIsCountedWhereItStruck) {
+  Random random(1);
+  std::vector<Kill> kills(3);
+  kills[0].plan = make_store_plan(kStorePoints[6], random);
+  kills[0].in_store = true;
+  kills[1].plan = make_plan(Aim::kModelTurn, random);
+  kills[2] = kills[0];
+  const StoreCounts counts = count_store(kills);
+  EXPECT_EQ(counts[6], 2);
+  EXPECT_EQ(std::count(counts.begin(), counts.end(), 0), int64_t{kStorePoints.size()} - 1);
+}
+
+// A file and what has been written to it, by way of Unsynced.
+class UnsyncedTest : public testing::Test {
+ protected:
+  void write(int64_t offset, const std::string& data) {
+    unsynced_.will_write(offset, data.data(), data.size());
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(offset);
+    file << data;
+  }
+  void truncate(int64_t size) {
+    unsynced_.will_truncate(size);
+    std::filesystem::resize_file(path_, static_cast<uintmax_t>(size));
+  }
+  std::string content() const {
+    std::ifstream file(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  e2e::TempDir directory_;
+  const std::string path_ = directory_.write("file", "0123456789");
+  Unsynced unsynced_{path_};
+  std::mt19937_64 random_{1};
+};
+
+TEST_F(UnsyncedTest, APowerCutTakesBackWhatWasNotSynced) {
+  write(2, "ab");
+  unsynced_.synced();
+  write(1, "XYZ");
+  write(8, "long tail");
+  truncate(4);
+  EXPECT_EQ(content(), "0XYZ");
+  EXPECT_EQ(unsynced_.lose(100, random_, false), 3u);
+  EXPECT_EQ(content(), "01ab456789");
+}
+
+TEST_F(UnsyncedTest, ATornWriteStaysAlthoughThoseBeforeItAreLost) {
+  write(0, "AAAA");
+  write(2, "BB");
+  EXPECT_EQ(unsynced_.lose(100, random_, true), 1u);
+  EXPECT_EQ(content(), "01BB456789");
+}
+
+TEST_F(UnsyncedTest, APartOfTheWritesMayBeLostInAnyPlace) {
+  std::set<std::string> outcomes;
+  for (int i = 0; i < 64; ++i) {
+    write(0, "A");
+    write(1, "B");
+    unsynced_.lose(50, random_, false);
+    outcomes.insert(content().substr(0, 2));
+    std::ofstream(path_) << "0123456789";
+  }
+  EXPECT_EQ(outcomes, (std::set<std::string>{"01", "A1", "0B", "AB"}));
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 // palyra-chaos: the daemon under load, killed again and again; see README.md.
 #include "tests/chaos/client.h"
+#include "tests/chaos/fault_vfs/environment.h"
 #include "tests/chaos/report.h"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <stdexcept>
 #include <thread>
 
 namespace palyra::chaos {
@@ -46,7 +49,8 @@ class Show {
         random_(settings.seed),
         effects_(directory_.path() + "/effects"),
         inspector_(ledger_, std::chrono::seconds(settings.patience_s)),
-        arena_(prepare(), effects_, ledger_, std::chrono::seconds(settings.patience_s)) {}
+        faults_(make_faults()),
+        arena_(prepare(), effects_, faults_, ledger_, std::chrono::seconds(settings.patience_s)) {}
 
   Report run() {
     const auto begin = std::chrono::steady_clock::now();
@@ -63,7 +67,9 @@ class Show {
       for (const Phase phase : missing(report_.phases)) {
         for (int i = 0; i < 5; ++i) aims.push_back(aim_at(phase));
       }
+      if (store_is_missed()) aims.insert(aims.end(), kStorePoints.size(), Aim::kStore);
     }
+    if (store_is_missed()) ledger_.problem("no kill met some operation of the store");
     for (const Phase phase : missing(report_.phases)) {
       ledger_.problem(std::string("no kill met the phase ") + name_of(phase));
     }
@@ -88,9 +94,26 @@ class Show {
   }
 
  private:
+  FaultControl& make_faults() {
+    FaultControl* const control = map_control(directory_.path() + "/faults");
+    if (control == nullptr) throw std::runtime_error("the control of the faults cannot be mapped");
+    return *control;
+  }
   e2e::DaemonOptions prepare() {
     directory_.write("effects/README", "what the test tools did\n");
-    return daemon_options(effects_, directory_.write("script.yaml", script()));
+    auto options = daemon_options(effects_, directory_.write("script.yaml", script()));
+    options.environment = fault_environment(directory_.path() + "/faults");
+    return options;
+  }
+  // A plan for the point of the store that has been hit least.
+  Plan next_store_plan() {
+    const StoreCounts counts = count_store(report_.kills);
+    const auto least = std::min_element(counts.begin(), counts.end());
+    return make_store_plan(kStorePoints[static_cast<size_t>(least - counts.begin())], random_);
+  }
+  bool store_is_missed() const {
+    const StoreCounts counts = count_store(report_.kills);
+    return std::count(counts.begin(), counts.end(), 0) > 0;
   }
 
   // True if the daemon lives at the end.
@@ -122,7 +145,8 @@ class Show {
 
   bool kill_one(Aim aim, const std::optional<Plan>& during) {
     const uint64_t rest = chance(random_, 20) ? 0 : static_cast<uint64_t>(draw(random_, 8));
-    auto kill = arena_.kill(make_plan(aim, random_), rest);
+    const Plan plan = aim == Aim::kStore ? next_store_plan() : make_plan(aim, random_);
+    auto kill = arena_.kill(plan, rest);
     if (!kill) return false;
     report_.kills.push_back(std::move(*kill));
     if (!during && chance(random_, 10) && !stop_politely()) return false;
@@ -180,6 +204,7 @@ class Show {
   const std::string effects_;
   Ledger ledger_;
   Inspector inspector_;
+  FaultControl& faults_;
   Arena arena_;
   Report report_;
   int clients_ = 0;

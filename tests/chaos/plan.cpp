@@ -36,13 +36,36 @@ Plan make_plan(Aim aim, Random& random) {
       plan.spin_us = draw(random, 1'500);
       break;
     case Aim::kRecovery:
+      if (how == 0) {
+        const StoreFile file = chance(random, 70) ? StoreFile::kLog : StoreFile::kDatabase;
+        plan = make_store_plan({file, Operation::kWrite, Cut::kTorn}, random);
+        plan.aim = aim;
+        plan.operations = 1 + draw(random, 30);
+      }
       // Of a start that takes a thousand; the harness knows how long one takes.
       plan.spin_us = draw(random, 1'300);
       break;
+    case Aim::kStore:
+      return make_store_plan(
+          kStorePoints[static_cast<size_t>(draw(random, int64_t{kStorePoints.size()}))], random);
     case Aim::kAnywhere:
       plan.skip = static_cast<int>(draw(random, 60));
       break;
   }
+  return plan;
+}
+
+Plan make_store_plan(const StorePoint& point, Random& random) {
+  Plan plan;
+  plan.aim = Aim::kStore;
+  plan.point = point;
+  const bool write = point.operation == Operation::kWrite;
+  const bool log = point.file == StoreFile::kLog;
+  // A commit writes some dozens of pages to the log and syncs it once; a checkpoint writes hundreds
+  // to the database and syncs it once.
+  plan.operations = 1 + draw(random, write ? 300 : log ? 30 : 1);
+  plan.loss = static_cast<uint32_t>(draw(random, 3)) * 50;
+  plan.seed = random();
   return plan;
 }
 
@@ -79,6 +102,7 @@ bool fits(const Plan& plan, Moment moment, ToolKind tool) {
       return plan.trigger == Trigger::kSpin ? moment == Moment::kAllDeltas
                                             : moment == Moment::kEnded;
     case Aim::kRecovery:
+    case Aim::kStore:
       return false;
     case Aim::kAnywhere:
       return true;
@@ -106,6 +130,8 @@ const char* name_of(Aim aim) {
       return "finishing";
     case Aim::kRecovery:
       return "recovery";
+    case Aim::kStore:
+      return "store";
     case Aim::kAnywhere:
       return "anywhere";
   }

@@ -1,6 +1,9 @@
 // Where the next kill is aimed. Pure: the same seed makes the same plans.
 #pragma once
 
+#include "tests/chaos/fault_vfs/control.h"
+
+#include <array>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -23,6 +26,7 @@ enum class Aim {
   kApproval,
   kFinishing,
   kRecovery,
+  kStore,  // in an operation of the journal's files
   kAnywhere,
 };
 constexpr int kAims = static_cast<int>(Aim::kAnywhere) + 1;
@@ -52,9 +56,30 @@ struct Plan {
   int skip = 0;  // moments that fit and pass first
   Trigger trigger = Trigger::kAtOnce;
   int64_t spin_us = 0;
+  // Of kStore, and of a kRecovery with operations: the power goes at that many such operations from
+  // now, and of what was not synced so many percent are lost.
+  StorePoint point;
+  int64_t operations = 0;
+  uint32_t loss = 0;
+  uint64_t seed = 0;
 };
 
+// All that a kill of kStore may hit. A sync has no middle.
+constexpr std::array<StorePoint, 10> kStorePoints = {{
+    {StoreFile::kLog, Operation::kWrite, Cut::kBefore},
+    {StoreFile::kLog, Operation::kWrite, Cut::kTorn},
+    {StoreFile::kLog, Operation::kWrite, Cut::kAfter},
+    {StoreFile::kLog, Operation::kSync, Cut::kBefore},
+    {StoreFile::kLog, Operation::kSync, Cut::kAfter},
+    {StoreFile::kDatabase, Operation::kWrite, Cut::kBefore},
+    {StoreFile::kDatabase, Operation::kWrite, Cut::kTorn},
+    {StoreFile::kDatabase, Operation::kWrite, Cut::kAfter},
+    {StoreFile::kDatabase, Operation::kSync, Cut::kBefore},
+    {StoreFile::kDatabase, Operation::kSync, Cut::kAfter},
+}};
+
 Plan make_plan(Aim aim, Random& random);
+Plan make_store_plan(const StorePoint& point, Random& random);
 // `count` aims, each as often as the others, in any order.
 std::vector<Aim> make_aims(int count, Random& random);
 bool fits(const Plan& plan, Moment moment, ToolKind tool);

@@ -38,14 +38,26 @@ PhaseCounts classify(const std::vector<Kill>& kills, const std::map<std::string,
                      const std::map<std::string, Tape>& tapes) {
   PhaseCounts counts;
   for (const Kill& kill : kills) {
-    const Phase phase = phase_of(kill, promises, tapes);
-    ++counts.of(phase);
-    if (is_between(phase)) ++counts.between;
+    if (!kill.in_store) {
+      const Phase phase = phase_of(kill, promises, tapes);
+      ++counts.of(phase);
+      if (is_between(phase)) ++counts.between;
+    }
     for (const auto& [id, tape] : tapes) {
       for (const Phase cut : phases_at(tape, kill.wall_ns)) {
         if (cut != Phase::kFinished) ++counts.runs[static_cast<size_t>(cut)];
       }
     }
+  }
+  return counts;
+}
+
+StoreCounts count_store(const std::vector<Kill>& kills) {
+  StoreCounts counts{};
+  for (const Kill& kill : kills) {
+    if (!kill.in_store) continue;
+    const auto at = std::find(kStorePoints.begin(), kStorePoints.end(), kill.plan.point);
+    ++counts[static_cast<size_t>(at - kStorePoints.begin())];
   }
   return counts;
 }
@@ -104,6 +116,18 @@ std::string to_text(const Report& report) {
                   report.phases.runs[static_cast<size_t>(i)]);
     text += line;
   }
+  uint64_t lost = 0;
+  for (const Kill& kill : report.kills) lost += kill.lost;
+  const StoreCounts store = count_store(report.kills);
+  text += "  operation of the store     kills\n";
+  for (size_t i = 0; i < store.size(); ++i) {
+    const StorePoint& point = kStorePoints[i];
+    const std::string name = std::string(name_of(point.file)) + " " + name_of(point.operation) +
+                             ", " + name_of(point.cut);
+    std::snprintf(line, sizeof line, "  %-24s %7d\n", name.c_str(), store[i]);
+    text += line;
+  }
+  say("unsynced writes lost", std::to_string(lost));
   const EffectCounts& effects = report.effects;
   say("SIGTERM under load", std::to_string(report.stops));
   say("runs", std::to_string(report.runs) + ", taken up again " + std::to_string(report.resumed) +

@@ -28,6 +28,10 @@ std::vector<Phase> missing(const PhaseCounts& counts);
 // Where to aim for a phase.
 Aim aim_at(Phase phase);
 
+// Kills by the point of the store where they struck, in the order of kStorePoints.
+using StoreCounts = std::array<int, kStorePoints.size()>;
+StoreCounts count_store(const std::vector<Kill>& kills);
+
 struct Report {
   uint64_t seed = 0;
   std::vector<Kill> kills;
