@@ -41,11 +41,15 @@ int64_t tokens_of(const std::vector<service::ChatMessage>& messages) {
   return sum;
 }
 
-// The model's text and calls, then the results in proposal order.
-std::vector<service::ChatMessage> turn_messages(const Turn& turn) {
+// The model's text and calls, then the results in proposal order. `followed`: a message joined the
+// run behind this turn, which then may be empty.
+std::vector<service::ChatMessage> turn_messages(const Turn& turn, bool followed) {
   std::vector<service::ChatMessage> messages;
   if (turn.finished_seq == 0) return messages;
-  service::ChatMessage said = message(service::ROLE_ASSISTANT, turn.text);
+  if (followed && turn.text.empty() && turn.calls.empty()) return messages;
+  service::ChatMessage said =
+      message(service::ROLE_ASSISTANT,
+              turn.cut ? turn.text + "\n(Cut off here by the message that follows.)" : turn.text);
   for (const Call& call : turn.calls) *said.add_tool_calls() = call.call;
   messages.push_back(std::move(said));
   for (const Call& call : turn.calls) {
@@ -74,8 +78,56 @@ common::Provenance provenance_of(const Turn& turn) {
   return least;
 }
 
-std::string input_text(const State& state) {
-  return by_provenance(state.created.input_text(), state.created.input_provenance(), "message");
+common::Provenance less_trusted(common::Provenance a, common::Provenance b) {
+  const auto bad = [](common::Provenance p) {
+    return p == common::PROVENANCE_UNSPECIFIED || p == common::PROVENANCE_UNTRUSTED;
+  };
+  return bad(b) ? common::PROVENANCE_UNTRUSTED : a;
+}
+
+// Messages that joined behind a turn, as one: each with its own provenance, a blank line between.
+struct Joined {
+  std::string text;
+  common::Provenance provenance = common::PROVENANCE_UNSPECIFIED;  // the least trusted
+  std::string first_id;
+  uint64_t first_seq = 0;
+  uint64_t last_seq = 0;
+  bool empty() const { return last_seq == 0; }
+
+  void add(const std::string& words, common::Provenance from, const std::string& id, uint64_t seq) {
+    if (empty()) {
+      provenance = from;
+      first_id = id;
+      first_seq = seq;
+    } else {
+      text += "\n\n";
+      provenance = less_trusted(provenance, from);
+    }
+    text += by_provenance(words, from, "message");
+    last_seq = seq;
+  }
+};
+
+Joined joined_after(const State& state, uint32_t turn) {
+  Joined joined;
+  if (turn == 0) {
+    joined.add(state.created.input_text(), state.created.input_provenance(),
+               state.created.input_id(), 1);
+  }
+  for (const Input& input : state.inputs) {
+    if (input.after_turn != turn) continue;
+    joined.add(input.added.text(), input.added.provenance(), input.added.input_id(), input.seq);
+  }
+  return joined;
+}
+
+Piece joined_piece(const State& state, const Joined& joined) {
+  Piece piece = make_piece(tape::SEGMENT_KIND_INPUT, "input " + joined.first_id, joined.provenance,
+                           {message(service::ROLE_USER, joined.text)});
+  piece.segment.set_stream("run/" + state.run_id());
+  piece.segment.set_first_seq(joined.first_seq);
+  piece.segment.set_last_seq(joined.last_seq);
+  return piece;
 }
 
 }  // namespace
@@ -135,43 +187,44 @@ Piece system_piece(std::string_view text, std::string source) {
                     std::move(messages));
 }
 
-Piece input_piece(const State& state) {
-  Piece piece = make_piece(tape::SEGMENT_KIND_INPUT, "input " + state.created.input_id(),
-                           state.created.input_provenance(),
-                           {message(service::ROLE_USER, input_text(state))});
-  piece.segment.set_stream("run/" + state.run_id());
-  piece.segment.set_first_seq(1);
-  piece.segment.set_last_seq(1);
-  return piece;
-}
+Piece input_piece(const State& state) { return joined_piece(state, joined_after(state, 0)); }
 
-std::vector<Piece> run_pieces(const State& state) {
+std::vector<Piece> run_pieces(const State& state, uint32_t before) {
   std::vector<Piece> pieces;
   for (const Turn& turn : state.turns) {
-    auto messages = turn_messages(turn);
-    if (messages.empty()) continue;
-    Piece piece = make_piece(tape::SEGMENT_KIND_RUN, "turn " + std::to_string(turn.number),
-                             provenance_of(turn), std::move(messages));
-    piece.segment.set_stream("run/" + state.run_id());
-    piece.segment.set_first_seq(turn.finished_seq);
-    piece.segment.set_last_seq(state.last_seq);
-    pieces.push_back(std::move(piece));
-    if (turn.rejected.empty()) continue;
-    pieces.push_back(make_piece(tape::SEGMENT_KIND_REPAIR, "answer contract",
-                                common::PROVENANCE_OPERATOR,
-                                {message(service::ROLE_USER, turn.rejected)}));
+    if (turn.number >= before) break;
+    const Joined joined = joined_after(state, turn.number);
+    auto messages = turn_messages(turn, !joined.empty());
+    if (!messages.empty()) {
+      Piece piece = make_piece(tape::SEGMENT_KIND_RUN, "turn " + std::to_string(turn.number),
+                               provenance_of(turn), std::move(messages));
+      piece.segment.set_stream("run/" + state.run_id());
+      piece.segment.set_first_seq(turn.finished_seq);
+      piece.segment.set_last_seq(state.last_seq);
+      pieces.push_back(std::move(piece));
+      if (!turn.rejected.empty()) {
+        pieces.push_back(make_piece(tape::SEGMENT_KIND_REPAIR, "answer contract",
+                                    common::PROVENANCE_OPERATOR,
+                                    {message(service::ROLE_USER, turn.rejected)}));
+      }
+    }
+    if (!joined.empty()) pieces.push_back(joined_piece(state, joined));
   }
   return pieces;
 }
 
 Piece history_piece(const State& state, std::string source) {
-  std::vector<service::ChatMessage> messages = {message(service::ROLE_USER, input_text(state))};
+  std::vector<service::ChatMessage> messages = {
+      message(service::ROLE_USER, joined_after(state, 0).text)};
   common::Provenance least = common::PROVENANCE_MODEL;
   for (const Turn& turn : state.turns) {
+    const Joined joined = joined_after(state, turn.number);
     // An answer that was refused, and the words that refused it, are of no use later.
-    if (!turn.rejected.empty()) continue;
-    for (auto& one : turn_messages(turn)) messages.push_back(std::move(one));
-    if (provenance_of(turn) == common::PROVENANCE_UNTRUSTED) least = common::PROVENANCE_UNTRUSTED;
+    if (turn.rejected.empty()) {
+      for (auto& one : turn_messages(turn, !joined.empty())) messages.push_back(std::move(one));
+      if (provenance_of(turn) == common::PROVENANCE_UNTRUSTED) least = common::PROVENANCE_UNTRUSTED;
+    }
+    if (!joined.empty()) messages.push_back(message(service::ROLE_USER, joined.text));
   }
   if (state.phase == Phase::kFailed || state.phase == Phase::kCancelled) {
     messages.push_back(message(service::ROLE_ASSISTANT, state.phase == Phase::kFailed

@@ -32,11 +32,13 @@ std::string by_provenance(std::string_view text, common::Provenance provenance,
 
 // The system prompt; empty text gives no message.
 Piece system_piece(std::string_view text, std::string source);
-// The input of the run.
+// The input of the run, with the messages that joined it before its first context, in the order of
+// their acceptance.
 Piece input_piece(const State& state);
-// What the run did so far: one piece for each closed turn (the model's text and calls, then the
-// results in proposal order), and a repair request after a rejected answer.
-std::vector<Piece> run_pieces(const State& state);
+// What the run did before turn `before`: one piece for each closed turn (the model's text and
+// calls, then the results in proposal order), a repair request after a rejected answer, and the
+// messages that joined the run meanwhile.
+std::vector<Piece> run_pieces(const State& state, uint32_t before = UINT32_MAX);
 // An earlier, finished run as one piece of history: its input, its turns, its answer. `state` is
 // the fold of its tape; `source` names the turn.
 Piece history_piece(const State& state, std::string source);

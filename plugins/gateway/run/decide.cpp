@@ -1,6 +1,7 @@
 #include "plugins/gateway/run/decide.h"
 
 #include "plugins/gateway/run/answer_contract.h"
+#include "plugins/gateway/run/inputs.h"
 
 #include <algorithm>
 #include <utility>
@@ -34,13 +35,6 @@ void fail(const State& state, Decision& decision, int32_t code, std::string mess
     break;
   }
   decision.append.push_back(std::move(event));
-}
-
-// True once nothing is in flight but questions and timers, which end with the run.
-bool drained(const State& state) {
-  return std::all_of(state.in_flight.begin(), state.in_flight.end(), [](const auto& entry) {
-    return entry.second.kind == EffectKind::kApproval || entry.second.kind == EffectKind::kTimer;
-  });
 }
 
 // Hands out ordinals in the order in which effects are wanted.
@@ -114,6 +108,8 @@ void retry(const State& state, const Turn& turn, Decision& decision) {
 
 void answer(const State& state, const Turn& turn, const SchemaCheck& schema_check,
             Decision& decision) {
+  // What was said stays said, and what came meanwhile is answered too.
+  if (has_unseen_input(state)) return next_turn(state, decision);
   const std::string objection = judge_answer(turn.text, turn.finish_reason,
                                              state.created.response_schema_json(), schema_check);
   if (objection.empty()) {
@@ -191,7 +187,7 @@ bool stopped(const State& state, Decision& decision) {
   const int64_t limit_ms = state.limits().max_running_ms();
   const bool late = state.time_is_up || state.running_ns >= limit_ms * 1'000'000;
   if (!late && state.repeated_tool.empty()) return false;
-  if (!drained(state)) {
+  if (!is_drained(state)) {
     decision.stop_in_flight = true;
   } else if (late) {
     fail(state, decision, kDeadlineExceeded,
@@ -212,7 +208,7 @@ Decision decide(const State& state, const SchemaCheck& schema_check) {
   Decision decision;
   if (state.terminal()) return decision;
   if (state.cancel) {
-    if (!drained(state)) {
+    if (!is_drained(state)) {
       decision.stop_in_flight = true;
       return decision;
     }
@@ -237,6 +233,10 @@ Decision decide(const State& state, const SchemaCheck& schema_check) {
   if (turn->failed) {
     fail(state, decision, turn->failure.code() > 0 ? turn->failure.code() : kUnavailable,
          turn->failure.message());
+    return decision;
+  }
+  if (is_interrupting(state)) {
+    if (interrupt(state, decision)) next_turn(state, decision);
     return decision;
   }
   switch (turn->phase) {

@@ -36,8 +36,9 @@ struct Decision {
   bool begin = false;
   // Pure decisions: append as they are, in the same commit. Terminal events come alone.
   std::vector<tape::RunEvent> append;
-  // The run is being stopped: cancel what is in flight, and after the grace period append
-  // interrupt_events(). Approvals and timers are just dropped.
+  // The run, or the turn under way, is being stopped: cancel what is in flight, and after the grace
+  // period append interrupt_events(). Approvals and timers are dropped with the run, and closed by
+  // records with a turn.
   bool stop_in_flight = false;
 
   bool idle() const { return start.empty() && !begin && append.empty(); }

@@ -1,6 +1,7 @@
 #include "plugins/gateway/run/evolve.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/gateway/run/inputs.h"
 
 #include <algorithm>
 #include <limits>
@@ -111,6 +112,7 @@ void fold(State& state, const tape::RunCreated& event, uint64_t seq) {
   if (state.exists()) return corrupt(state, seq, "a second run_created");
   state.created = event;
   *state.created.mutable_limits() = with_defaults(event.limits());
+  state.start_after_ms = event.start_after_ms();
   state.phase = Phase::kQueued;
 }
 
@@ -127,8 +129,11 @@ void fold(State& state, const tape::RunStarted& event, uint64_t seq) {
 }
 
 // The turn needs nothing any more and another may follow.
-bool is_over(const Turn& turn) {
+bool is_over(const State& state) {
+  const Turn& turn = state.turns.back();
   if (turn.phase == TurnPhase::kClosed) return true;
+  if (turn.phase == TurnPhase::kAnswer && has_unseen_input(state)) return true;
+  if (is_interrupting(state) && state.in_flight.empty()) return true;
   return turn.phase == TurnPhase::kTools &&
          std::all_of(turn.calls.begin(), turn.calls.end(),
                      [](const Call& call) { return call.phase == CallPhase::kDone; });
@@ -139,14 +144,19 @@ void fold(State& state, const tape::ContextStarted& event, int64_t now, uint64_t
   effect.turn = event.turn();
   Turn* turn = turn_of(state, event.turn());
   if (turn == nullptr) {
-    const bool follows = event.turn() == state.turns.size() + 1 &&
-                         (state.turns.empty() || is_over(state.turns.back()));
+    const bool follows =
+        event.turn() == state.turns.size() + 1 && (state.turns.empty() || is_over(state));
     Turn next;
     next.number = event.turn();
     if (!follows || !begin(state, event.start(), next.context, effect, now)) {
       return corrupt(state, seq, "a context_started that does not follow");
     }
-    if (!state.turns.empty()) state.turns.back().phase = TurnPhase::kClosed;
+    if (!state.turns.empty()) {
+      state.turns.back().phase = TurnPhase::kClosed;
+      for (Call& call : state.turns.back().calls) {
+        if (call.phase != CallPhase::kDone) overtake(call);
+      }
+    }
     state.turns.push_back(std::move(next));
   } else if (turn->phase != TurnPhase::kContext ||
              !begin(state, event.start(), turn->context, effect, now)) {
@@ -200,11 +210,19 @@ void add_usage(State& state, const common::Usage& usage) {
   sum.set_estimated(sum.estimated() || usage.estimated());
 }
 
-void interrupt_model(State& state, uint64_t ordinal, uint32_t attempt) {
+void interrupt_model(State& state, uint64_t ordinal, uint32_t attempt, const std::string& partial,
+                     uint64_t seq) {
   int64_t reserved = 0;
   Turn* turn = land_model(state, ordinal, attempt, reserved);
   if (turn == nullptr) return;
   settle(state, reserved, reserved);
+  if (is_interrupting(state)) {
+    turn->cut = true;
+    turn->text = partial;
+    turn->finished_seq = partial.empty() ? 0 : seq;
+    turn->phase = TurnPhase::kAnswer;
+    return;
+  }
   if (++turn->interruptions < kInterruptions) return;
   turn->failed = true;
   turn->failure.set_code(14);
@@ -375,6 +393,8 @@ void fold(State& state, const tape::ApprovalDecided& event) {
     call->phase = CallPhase::kApproved;
     ++call->round;
     call->policy = {};
+  } else if (event.decided_by().empty() && is_interrupting(state)) {
+    overtake(*call);
   } else if (event.verdict() == tape::APPROVAL_VERDICT_DENY) {
     deny(state, *call,
          "A person denied this call" + (event.reason().empty() ? "." : ": " + event.reason()));
@@ -435,7 +455,7 @@ void fold(State& state, const tape::ToolCallVerified& event) {
   }
 }
 
-void fold(State& state, const tape::EffectInterrupted& event) {
+void fold(State& state, const tape::EffectInterrupted& event, uint64_t seq) {
   const auto found = state.in_flight.find(event.ordinal());
   if (found == state.in_flight.end() || found->second.attempt != event.attempt()) return;
   const Effect effect = found->second;
@@ -445,7 +465,7 @@ void fold(State& state, const tape::EffectInterrupted& event) {
       land(state, effect.ordinal);
       return;
     case EffectKind::kModel:
-      return interrupt_model(state, effect.ordinal, effect.attempt);
+      return interrupt_model(state, effect.ordinal, effect.attempt, "", seq);
     case EffectKind::kApproval:
     case EffectKind::kTimer:
       return;
@@ -454,7 +474,9 @@ void fold(State& state, const tape::EffectInterrupted& event) {
   }
   Call* call = land_call(state, effect.ordinal, EffectKind::kTool);
   if (call == nullptr) return;
-  if (++call->interruptions >= kInterruptions || state.stopping() ||
+  const bool overtaken = is_interrupting(state);
+  if (overtaken && effect.effect_class == common::EFFECT_CLASS_NONE) return stop_harmless(*call);
+  if (++call->interruptions >= kInterruptions || overtaken || state.stopping() ||
       effect.effect_class == common::EFFECT_CLASS_OPAQUE) {
     return close_unknown(state, *call, event.reason().empty() ? "it was cut off." : event.reason());
   }
@@ -499,7 +521,7 @@ void evolve(State& state, const tape::RunEvent& event, int64_t wall_time_ns, uin
     corrupt(state, seq, "the tape does not begin with run_created");
   } else if (state.phase == Phase::kQueued && type != E::kRunCreated && type != E::kRunStarted &&
              type != E::kRunResumed && type != E::kCancelRequested && type != E::kRunCancelled &&
-             type != E::kRunFailed && type != E::kLimitReached) {
+             type != E::kRunFailed && type != E::kLimitReached && type != E::kInputAdded) {
     corrupt(state, seq, "the run has not started");
   }
   switch (type) {
@@ -518,7 +540,8 @@ void evolve(State& state, const tape::RunEvent& event, int64_t wall_time_ns, uin
       return fold(state, event.model_turn_started(), wall_time_ns, seq);
     case E::kModelTurnInterrupted:
       return interrupt_model(state, event.model_turn_interrupted().ordinal(),
-                             event.model_turn_interrupted().attempt());
+                             event.model_turn_interrupted().attempt(),
+                             event.model_turn_interrupted().partial_text(), seq);
     case E::kModelTurnFinished:
       return fold(state, event.model_turn_finished(), seq);
     case E::kModelTurnFailed:
@@ -540,7 +563,7 @@ void evolve(State& state, const tape::RunEvent& event, int64_t wall_time_ns, uin
     case E::kToolCallVerified:
       return fold(state, event.tool_call_verified());
     case E::kEffectInterrupted:
-      return fold(state, event.effect_interrupted());
+      return fold(state, event.effect_interrupted(), seq);
     case E::kTimerStarted:
       return fold(state, event.timer_started(), wall_time_ns, seq);
     case E::kTimerFired:
@@ -562,6 +585,7 @@ void evolve(State& state, const tape::RunEvent& event, int64_t wall_time_ns, uin
     case E::kRunCancelled:
       return conclude(state, Phase::kCancelled);
     case E::kInputAdded:
+      return add_input(state, event.input_added(), seq);
     case E::kCompactionStarted:
     case E::kCompactionFinished:
     case E::kCompactionFailed:

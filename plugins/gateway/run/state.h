@@ -104,6 +104,14 @@ struct Turn {
   int64_t retry_after_ms = 0;
   bool failed = false;   // the failure ends the run
   std::string rejected;  // by the final-answer contract: why
+  bool cut = false;      // by a message that interrupted: `text` is what had been shown
+};
+
+// A message that joined the run after its first one.
+struct Input {
+  tape::InputAdded added;
+  uint64_t seq = 0;
+  uint32_t after_turn = 0;  // it follows this turn in the transcript; 0 = the first message
 };
 
 enum class Phase : uint8_t { kNone, kQueued, kActive, kCompleted, kCancelled, kFailed };
@@ -114,6 +122,8 @@ struct State {
   tape::RunStarted started;
   uint64_t fence = 0;  // of the last run_started or run_resumed
   std::vector<Turn> turns;
+  std::vector<Input> inputs;   // in order of acceptance
+  int64_t start_after_ms = 0;  // wall time until which a QUEUED run may wait for more; 0 = none
   std::map<uint64_t, Effect> in_flight;  // by ordinal
   uint64_t next_ordinal = 1;
   uint64_t last_seq = 0;

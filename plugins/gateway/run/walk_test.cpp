@@ -1,5 +1,7 @@
 // Seeded random walks: whatever the world answers, in whatever order, with crashes anywhere, the
 // loop keeps its promises. A failure prints the seed; run with PALYRA_SEED=<n> to see it alone.
+#include "plugins/gateway/run/compile.h"
+#include "plugins/gateway/run/inputs.h"
 #include "plugins/gateway/run/testing/story.h"
 
 #include <google/protobuf/stubs/logging.h>
@@ -35,6 +37,10 @@ std::string dump(const State& state) {
     add(static_cast<int>(effect.kind));
     add(effect.attempt);
     add(effect.reserved_tokens);
+  }
+  for (const Input& input : state.inputs) {
+    add(input.after_turn);
+    out += input.added.text();
   }
   for (const Turn& turn : state.turns) {
     out += "\n";
@@ -224,6 +230,25 @@ struct Promises {
   }
 };
 
+// Every joined message is shown once, at its place; a run that completed has shown all of them.
+void check_inputs(const State& state, size_t joined) {
+  ASSERT_EQ(state.inputs.size(), joined);
+  std::string shown = input_piece(state).messages.front().text();
+  for (const Piece& piece : run_pieces(state)) {
+    if (piece.segment.kind() != tape::SEGMENT_KIND_INPUT) continue;
+    for (const auto& message : piece.messages) shown += message.text();
+  }
+  for (size_t i = 0; i < joined; ++i) {
+    const std::string words = "[message " + std::to_string(i) + "]";
+    const size_t first = shown.find(words);
+    ASSERT_NE(first, std::string::npos);
+    ASSERT_EQ(shown.find(words, first + 1), std::string::npos);
+  }
+  if (state.phase == Phase::kCompleted) {
+    ASSERT_FALSE(has_unseen_input(state));
+  }
+}
+
 void walk(uint64_t seed) {
   Walk world(seed);
   Story story(world.limits());
@@ -233,6 +258,17 @@ void walk(uint64_t seed) {
   story.append(created);
   Promises promises;
   std::vector<tape::RunEvent> past;
+  const bool talkative = world.chance(40);
+  size_t joined = 0;
+  const auto join = [&] {
+    tape::RunEvent event;
+    auto& added = *event.mutable_input_added();
+    added.set_text("[message " + std::to_string(joined++) + "]");
+    added.set_provenance(static_cast<common::Provenance>(world.pick(0, 5)));
+    added.set_mode(static_cast<tape::QueueMode>(world.pick(0, 4)));
+    story.append(event);
+  };
+  while (talkative && world.chance(50)) join();
   for (int step = 0; step < 400 && !story.state.terminal(); ++step) {
     ASSERT_NO_FATAL_FAILURE(promises.advance(story)) << "seed " << seed << " step " << step;
     if (story.state.terminal()) break;
@@ -250,6 +286,11 @@ void walk(uint64_t seed) {
       story.after_ms(world.pick(0, 100'000));
       story.append(recover_events(story.state, 2, "part"));
       continue;
+    }
+    if (talkative && world.chance(10)) {
+      join();
+      ASSERT_NO_FATAL_FAILURE(promises.advance(story)) << "seed " << seed << " step " << step;
+      if (story.state.terminal()) break;
     }
     if (world.chance(1)) {
       tape::RunEvent event;
@@ -273,6 +314,7 @@ void walk(uint64_t seed) {
   ASSERT_TRUE(story.state.terminal()) << "seed " << seed << " did not end";
   ASSERT_TRUE(story.state.in_flight.empty());
   ASSERT_EQ(story.state.reserved_tokens, 0);
+  ASSERT_NO_FATAL_FAILURE(check_inputs(story.state, joined)) << "seed " << seed;
   ASSERT_EQ(promises.ordinals.size(), story.state.next_ordinal - 1) << "gap in the ordinals";
   // Every prefix folds to something that decide() answers for, the same on each fold.
   for (size_t cut = 0; cut <= story.tape.size(); cut += 1 + story.tape.size() / 8) {
@@ -300,7 +342,14 @@ std::vector<Record> rich_tape() {
   story.policy(2, tape::VERDICT_ALLOW, common::EFFECT_CLASS_VERIFIABLE);
   story.approval(0, tape::APPROVAL_VERDICT_ALLOW).policy(0, tape::VERDICT_ALLOW).crash();
   story.tool(0, "x").tool(1, "y").verified_not_happened(2).tool(2, "z");
-  story.context().model("").context().model("", {{"d"}});
+  story.context().model("").context();
+  tape::RunEvent added;
+  added.mutable_input_added()->set_text("and then?");
+  story.append(added);
+  added.mutable_input_added()->set_mode(tape::QUEUE_MODE_INTERRUPT);
+  story.append(added);
+  story.append(interrupt_events(story.state, "so f", "cut"));
+  story.step().context().model("", {{"d"}});
   story.policy(0, tape::VERDICT_ALLOW, common::EFFECT_CLASS_OPAQUE).crash().cancel().crash();
   return story.tape;
 }

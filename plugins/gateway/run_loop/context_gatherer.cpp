@@ -31,7 +31,7 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
   for (auto& piece : *history) pieces.push_back(std::move(piece));
   pieces.push_back(run::input_piece(state));
   refer(pieces.back(), stream, 1, 1);
-  for (auto& piece : run::run_pieces(state)) {
+  for (auto& piece : run::run_pieces(state, turn)) {
     refer(piece, stream, 1, state.last_seq);
     pieces.push_back(std::move(piece));
   }
