@@ -186,4 +186,17 @@ Status check(const v1::VerifyRequest& request) {
   return check_size("stream name", request.stream(), 1, kMaxStreamName);
 }
 
+Status check(const v1::HeadsRequest& request) {
+  if (request.limit() > kMaxPage) return invalid("heads: limit must be at most 1000");
+  if (request.at_size() > static_cast<int>(kMaxPage)) {
+    return invalid("heads: at most 1000 records are looked up at once");
+  }
+  return {};
+}
+
+Status check(const v1::ListStreamsRequest& request) {
+  if (request.limit() > kMaxPage) return invalid("list streams: limit must be at most 1000");
+  return {};
+}
+
 }  // namespace palyra::journal

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "palyra/service/v1/journal.pb.h"
+#include "palyra/service/v1/journal_audit.pb.h"
 #include "palyra/status.hpp"
 
 #include <cstddef>
@@ -28,6 +29,13 @@ constexpr uint64_t kDefaultReadBytes = 2u << 20;
 constexpr size_t kMaxBlobPart = 1u << 20;
 constexpr size_t kMaxWatchRecords = 256;
 constexpr size_t kMaxWatchBytes = 1u << 20;
+constexpr uint32_t kDefaultHeads = 500;
+// Names and hashes of one page of heads: a checkpoint of them is one record of at most 64 KiB.
+constexpr size_t kMaxHeadsBytes = 48u << 10;
+// One page of verification.
+constexpr uint64_t kVerifyPageBytes = 8u << 20;
+constexpr uint64_t kVerifyPageRecords = 16'384;
+constexpr int kMaxBadRecords = 100;
 // The journal's own record type, written by erase() only; its payload is an `Erased` message.
 constexpr char kErasedType[] = "erased";
 
@@ -40,5 +48,7 @@ Status check(const v1::PutBlobRequest& request);
 Status check(const v1::GetBlobRequest& request);
 Status check(const v1::DeclareRequest& request);
 Status check(const v1::VerifyRequest& request);
+Status check(const v1::HeadsRequest& request);
+Status check(const v1::ListStreamsRequest& request);
 
 }  // namespace palyra::journal

@@ -59,6 +59,14 @@ Status JournalService::start(const RawCall& call, Responder responder) {
   const auto collection = [&](const auto& request) { return caller.may_use(request.collection()); };
   // Blobs are found by who knows their digest; what the store says of itself is for all.
   const auto anybody = [](const auto&) { return Status(); };
+  // What these tell is of all streams.
+  const auto gateway_only = [&](const auto&) {
+    return hub ? Status()
+               : Status(Code::kPermissionDenied,
+                        "journal: only the gateway may look at the whole store, not " +
+                            std::string(call.caller),
+                        PALYRA_ERROR_USER_FAULT);
+  };
   Store& open = *store;
   switch (call.method) {
     case PALYRA_JOURNAL_COMMIT:
@@ -101,6 +109,20 @@ Status JournalService::start(const RawCall& call, Responder responder) {
     case PALYRA_JOURNAL_INFO:
       return with<v1::InfoRequest>(call, anybody, [&](auto) {
         open.info(completes<v1::InfoResponse>(std::move(responder)));
+      });
+    case PALYRA_JOURNAL_HEADS:
+      return with<v1::HeadsRequest>(call, gateway_only, [&](auto request) {
+        open.heads(std::move(request), completes<v1::HeadsResponse>(std::move(responder)));
+      });
+    case PALYRA_JOURNAL_VERIFY_STORE:
+      return with<v1::VerifyStoreRequest>(call, gateway_only, [&](auto request) {
+        open.verify_store(std::move(request),
+                          completes<v1::VerifyStoreResponse>(std::move(responder)));
+      });
+    case PALYRA_JOURNAL_LIST_STREAMS:
+      return with<v1::ListStreamsRequest>(call, gateway_only, [&](auto request) {
+        open.list_streams(std::move(request),
+                          completes<v1::ListStreamsResponse>(std::move(responder)));
       });
     default:
       return {Code::kUnimplemented,

@@ -120,6 +120,20 @@ TEST_F(JournalServiceTest, AThirdPartyIsConfinedToItsOwnNames) {
   EXPECT_TRUE(denied(call(PALYRA_JOURNAL_WATCH, watch, "bot")));
 }
 
+TEST_F(JournalServiceTest, AThirdPartyCannotLookAtTheWholeStore) {
+  for (const char* const prefix : {"", "bot/"}) {
+    v1::ListStreamsRequest list;
+    list.set_prefix(prefix);
+    EXPECT_EQ(call(PALYRA_JOURNAL_LIST_STREAMS, list, "bot").code(), Code::kPermissionDenied);
+  }
+  EXPECT_EQ(call(PALYRA_JOURNAL_HEADS, v1::HeadsRequest(), "bot").code(), Code::kPermissionDenied);
+  EXPECT_EQ(call(PALYRA_JOURNAL_VERIFY_STORE, v1::VerifyStoreRequest(), "bot").code(),
+            Code::kPermissionDenied);
+  EXPECT_TRUE(call(PALYRA_JOURNAL_HEADS, v1::HeadsRequest(), "").ok());
+  EXPECT_TRUE(call(PALYRA_JOURNAL_VERIFY_STORE, v1::VerifyStoreRequest(), "").ok());
+  EXPECT_TRUE(call(PALYRA_JOURNAL_LIST_STREAMS, v1::ListStreamsRequest(), "").ok());
+}
+
 TEST_F(JournalServiceTest, AThirdPartysWatchSeesItsOwnStreamsOnly) {
   ASSERT_TRUE(commit(Commit().append("run/1", "secret").append("bot/in", "mine"), "").ok());
   Answer answer;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "palyra/service/v1/journal.pb.h"
+#include "palyra/service/v1/journal_audit.pb.h"
 #include "palyra/status.hpp"
 
 #include <cstdint>
@@ -74,6 +75,11 @@ class Store {
   // result is that commit's. The chain still verifies. OUT_OF_RANGE if the range is not in the
   // stream.
   virtual void erase(EraseRequest request, Done<v1::CommitResponse> done) = 0;
+
+  // What verification and export need: journal_audit.proto. Each call does one page of work.
+  virtual void heads(v1::HeadsRequest request, Done<v1::HeadsResponse> done) = 0;
+  virtual void verify_store(v1::VerifyStoreRequest request, Done<v1::VerifyStoreResponse> done) = 0;
+  virtual void list_streams(v1::ListStreamsRequest request, Done<v1::ListStreamsResponse> done) = 0;
   // Removes blobs that are at least `min_age_ns` old and that no payload or document names, as 32
   // bytes or in lower-case hex. The result is how many.
   virtual void sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) = 0;

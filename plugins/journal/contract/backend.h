@@ -76,6 +76,18 @@ class Backend {
     request.set_from_seq(from_seq);
     return call<v1::VerifyResponse>([&](auto done) { store().verify(request, done); });
   }
+  Result<v1::HeadsResponse> heads(v1::HeadsRequest request) {
+    return call<v1::HeadsResponse>([&](auto done) { store().heads(request, done); });
+  }
+  Result<v1::VerifyStoreResponse> verify_store(uint64_t from = 0, uint64_t up_to = 0) {
+    v1::VerifyStoreRequest request;
+    request.set_from_position(from);
+    request.set_up_to(up_to);
+    return call<v1::VerifyStoreResponse>([&](auto done) { store().verify_store(request, done); });
+  }
+  Result<v1::ListStreamsResponse> list_streams(v1::ListStreamsRequest request) {
+    return call<v1::ListStreamsResponse>([&](auto done) { store().list_streams(request, done); });
+  }
   Result<v1::InfoResponse> info() {
     return call<v1::InfoResponse>([&](auto done) { store().info(done); });
   }

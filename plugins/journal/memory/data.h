@@ -57,4 +57,9 @@ struct MemoryStore::Data : Tables {
   bool matches(const QueryPlan& plan, const std::string& key) const;
 };
 
+template <typename T, typename Fn>
+void MemoryStore::answer(Done<T> done, Fn fn) {
+  post([done = std::move(done), fn = std::move(fn)] { done(fn()); });
+}
+
 }  // namespace palyra::journal

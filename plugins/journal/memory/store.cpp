@@ -60,11 +60,6 @@ void MemoryStore::write(Done<T> done, Fn fn) {
   if (!std::exchange(sync_posted_, true)) post([this] { sync(); });
 }
 
-template <typename T, typename Fn>
-void MemoryStore::answer(Done<T> done, Fn fn) {
-  post([done = std::move(done), fn = std::move(fn)] { done(fn()); });
-}
-
 void MemoryStore::sync() {
   const uint64_t life = *life_;
   sync_posted_ = false;

@@ -4,6 +4,7 @@
 #include "plugins/journal/blob_scan.h"
 #include "plugins/journal/catalogue.h"
 #include "plugins/journal/query_plan.h"
+#include "plugins/journal/sqlite/audit_reader.h"
 #include "plugins/journal/sqlite/database.h"
 #include "plugins/journal/watch_hub.h"
 
@@ -26,6 +27,11 @@ class Reader {
   Result<v1::VerifyResponse> verify(const v1::VerifyRequest& request);
   Result<WatchPage> scan(uint64_t from, const std::string& prefix);
   Result<int64_t> number(const char* sql) { return db_->number(sql); }
+  // Made at its first use.
+  AuditReader& audit() {
+    if (!audit_) audit_ = std::make_unique<AuditReader>(*db_);
+    return *audit_;
+  }
   // Blobs made at `newest` or before that nothing names.
   Result<std::vector<std::string>> unnamed_blobs(int64_t newest);
 
@@ -39,6 +45,7 @@ class Reader {
   std::unique_ptr<Database> db_;
   Statement find_stream_, head_, forward_, backward_, before_;
   Statement get_, blob_, parts_, scan_;
+  std::unique_ptr<AuditReader> audit_;
 };
 
 }  // namespace palyra::journal::sqlite

@@ -369,6 +369,30 @@ void SqliteStore::verify(v1::VerifyRequest request, Done<v1::VerifyResponse> don
          });
 }
 
+void SqliteStore::heads(v1::HeadsRequest request, Done<v1::HeadsResponse> done) {
+  answer(std::move(done),
+         [this, request = std::move(request)](Reader& reader) -> Result<v1::HeadsResponse> {
+           Status status = check(request);
+           if (!status.ok()) return status;
+           return reader.audit().heads(request, position_);
+         });
+}
+
+void SqliteStore::verify_store(v1::VerifyStoreRequest request, Done<v1::VerifyStoreResponse> done) {
+  answer(std::move(done), [this, request = std::move(request)](Reader& reader) {
+    return reader.audit().verify(request, position_);
+  });
+}
+
+void SqliteStore::list_streams(v1::ListStreamsRequest request, Done<v1::ListStreamsResponse> done) {
+  answer(std::move(done),
+         [this, request = std::move(request)](Reader& reader) -> Result<v1::ListStreamsResponse> {
+           Status status = check(request);
+           if (!status.ok()) return status;
+           return reader.audit().list(request, position_);
+         });
+}
+
 void SqliteStore::info(Done<v1::InfoResponse> done) {
   answer(std::move(done), [this](Reader& reader) -> Result<v1::InfoResponse> {
     v1::InfoResponse response;

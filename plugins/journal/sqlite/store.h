@@ -65,6 +65,9 @@ class SqliteStore : public Store {
   void info(Done<v1::InfoResponse> done) override;
   std::shared_ptr<Watch> watch(v1::WatchRequest request, WatchCallbacks callbacks) override;
   void erase(EraseRequest request, Done<v1::CommitResponse> done) override;
+  void heads(v1::HeadsRequest request, Done<v1::HeadsResponse> done) override;
+  void verify_store(v1::VerifyStoreRequest request, Done<v1::VerifyStoreResponse> done) override;
+  void list_streams(v1::ListStreamsRequest request, Done<v1::ListStreamsResponse> done) override;
   void sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) override;
 
  private:

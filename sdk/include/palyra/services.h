@@ -16,7 +16,11 @@ enum {
   PALYRA_JOURNAL_GET_BLOB = 7, /* unary GetBlobRequest -> GetBlobResponse */
   PALYRA_JOURNAL_DECLARE = 8,  /* unary DeclareRequest -> DeclareResponse */
   PALYRA_JOURNAL_VERIFY = 9,   /* unary VerifyRequest -> VerifyResponse */
-  PALYRA_JOURNAL_INFO = 10     /* unary InfoRequest -> InfoResponse */
+  PALYRA_JOURNAL_INFO = 10,    /* unary InfoRequest -> InfoResponse */
+  /* journal_audit.proto; the gateway only */
+  PALYRA_JOURNAL_HEADS = 11,        /* unary HeadsRequest -> HeadsResponse */
+  PALYRA_JOURNAL_VERIFY_STORE = 12, /* unary VerifyStoreRequest -> VerifyStoreResponse */
+  PALYRA_JOURNAL_LIST_STREAMS = 13  /* unary ListStreamsRequest -> ListStreamsResponse */
 };
 
 #define PALYRA_SERVICE_PROVIDER "palyra.provider/1" /* many */

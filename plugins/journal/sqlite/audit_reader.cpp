@@ -1,0 +1,188 @@
+#include "plugins/journal/sqlite/audit_reader.h"
+
+#include "plugins/journal/request_check.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+
+namespace palyra::journal::sqlite {
+namespace {
+
+// Holds a statement's rows until the end of the scope.
+class Rows {
+ public:
+  explicit Rows(Statement& statement) : statement_(statement) {}
+  ~Rows() { statement_.reset(); }
+
+ private:
+  Statement& statement_;
+};
+
+std::string text(const Statement& row, int column) {
+  const std::string_view bytes = row.bytes(column);
+  return bytes.data() == nullptr ? std::string() : std::string(bytes);
+}
+
+uint64_t bounded(uint64_t up_to, uint64_t position) {
+  return up_to == 0 ? position : std::min(up_to, position);
+}
+
+}  // namespace
+
+AuditReader::AuditReader(Database& db)
+    : db_(db),
+      name_(db.prepare("SELECT name FROM stream WHERE id=?")),
+      before_(db.prepare(
+          "SELECT seq, hash FROM record WHERE stream=? AND seq<? ORDER BY seq DESC LIMIT 1")),
+      marks_(db.prepare("SELECT r.type, p.data FROM record r JOIN payload p ON "
+                        "p.position=r.position WHERE r.stream=? AND r.type IN "
+                        "('erased','segment_closed') ORDER BY r.seq")),
+      pass_(db.prepare("SELECT r.stream, r.seq, r.position, r.type, r.wall_time_ns, "
+                       "r.payload_digest, r.prev_hash, r.hash, p.salt, p.data FROM record r LEFT "
+                       "JOIN payload p ON p.position=r.position WHERE r.position>=? AND "
+                       "r.position<=? ORDER BY r.position")),
+      window_(db.prepare("SELECT stream, seq, position, type, hash FROM record WHERE position>? "
+                         "AND position<=? ORDER BY position")),
+      at_(db.prepare("SELECT r.hash, r.position FROM record r JOIN stream s ON s.id=r.stream WHERE "
+                     "s.name=? AND r.seq=?")),
+      list_(db.prepare("SELECT id, name FROM stream WHERE name>? AND name>=? ORDER BY name")),
+      last_(db.prepare("SELECT seq, wall_time_ns, position, hash FROM record WHERE stream=? AND "
+                       "position<=? ORDER BY seq DESC LIMIT 1")) {}
+
+Result<std::optional<std::string>> AuditReader::name(int64_t stream) {
+  const Rows rows(name_);
+  const int code = name_.bind(1, stream).step();
+  if (code == SQLITE_DONE) return std::optional<std::string>();
+  if (code != SQLITE_ROW) return db_.status(code);
+  return std::optional<std::string>(text(name_, 0));
+}
+
+Result<std::optional<Places::Before>> AuditReader::before(int64_t stream, uint64_t seq) {
+  const Rows rows(before_);
+  const int code = before_.bind(1, stream).bind(2, seq).step();
+  if (code == SQLITE_DONE) return std::optional<Before>();
+  if (code != SQLITE_ROW) return db_.status(code);
+  Before found;
+  found.seq = before_.unsigned_integer(0);
+  const std::string_view hash = before_.bytes(1);
+  std::copy_n(hash.begin(), std::min(hash.size(), found.hash.size()), found.hash.begin());
+  return std::optional<Before>(found);
+}
+
+Status AuditReader::marks(int64_t stream, const Mark& mark) {
+  const Rows rows(marks_);
+  int code = 0;
+  marks_.bind(1, stream);
+  while ((code = marks_.step()) == SQLITE_ROW) mark(marks_.bytes(0), marks_.bytes(1));
+  return code == SQLITE_DONE ? Status() : db_.status(code);
+}
+
+Result<v1::VerifyStoreResponse> AuditReader::verify(const v1::VerifyStoreRequest& request,
+                                                    uint64_t position) {
+  v1::VerifyStoreResponse page;
+  const uint64_t up_to = bounded(request.up_to(), position);
+  const uint64_t from = std::max<uint64_t>(request.from_position(), 1);
+  page.set_up_to(up_to);
+  StoreCheck check(*this, from, page);
+  const Rows rows(pass_);
+  pass_.bind(1, std::min<uint64_t>(from, INT64_MAX)).bind(2, up_to);
+  int code = 0;
+  while ((code = pass_.step()) == SQLITE_ROW) {
+    const ScannedRow row{.stream = pass_.integer(0),
+                         .seq = pass_.unsigned_integer(1),
+                         .position = pass_.unsigned_integer(2),
+                         .type = pass_.bytes(3),
+                         .wall_time_ns = pass_.integer(4),
+                         .payload_digest = pass_.bytes(5),
+                         .prev_hash = pass_.bytes(6),
+                         .hash = pass_.bytes(7),
+                         .has_payload = !pass_.is_null(8),
+                         .salt = pass_.bytes(8),
+                         .payload = pass_.bytes(9)};
+    if (Status status = check.add(row); !status.ok()) return status;
+    if (check.full()) {
+      if (row.position < up_to) page.set_next_position(row.position + 1);
+      return page;
+    }
+  }
+  if (code != SQLITE_DONE) return db_.status(code);
+  check.end(up_to);
+  return page;
+}
+
+Status AuditReader::look_up(const v1::StreamSeq& at, v1::HeadsResponse& response) {
+  const Rows rows(at_);
+  const int code = at_.bind_text(1, at.stream()).bind(2, at.seq()).step();
+  if (code == SQLITE_DONE) return {};
+  if (code != SQLITE_ROW) return db_.status(code);
+  v1::Head& head = *response.add_heads();
+  head.set_stream(at.stream());
+  head.set_seq(at.seq());
+  head.set_hash(text(at_, 0));
+  head.set_position(at_.unsigned_integer(1));
+  return {};
+}
+
+Result<v1::HeadsResponse> AuditReader::heads(const v1::HeadsRequest& request, uint64_t position) {
+  v1::HeadsResponse response;
+  const uint64_t up_to = bounded(request.up_to(), position);
+  response.set_up_to(up_to);
+  response.set_position(up_to);
+  for (const v1::StreamSeq& at : request.at()) {
+    if (Status status = look_up(at, response); !status.ok()) return status;
+  }
+  if (request.at_size() > 0) return response;
+  HeadsWindow window(*this, request.limit() == 0 ? kDefaultHeads : request.limit());
+  const Rows rows(window_);
+  window_.bind(1, std::min<uint64_t>(request.since(), INT64_MAX)).bind(2, up_to);
+  int code = 0;
+  while ((code = window_.step()) == SQLITE_ROW) {
+    ScannedRow row;
+    row.stream = window_.integer(0);
+    row.seq = window_.unsigned_integer(1);
+    row.position = window_.unsigned_integer(2);
+    row.type = window_.bytes(3);
+    row.hash = window_.bytes(4);
+    const Result<bool> taken = window.add(row);
+    if (!taken.ok()) return taken.status();
+    if (!*taken) {
+      response.set_position(row.position - 1);
+      break;
+    }
+  }
+  if (code != SQLITE_DONE && code != SQLITE_ROW) return db_.status(code);
+  window.finish(response);
+  return response;
+}
+
+Result<v1::ListStreamsResponse> AuditReader::list(const v1::ListStreamsRequest& request,
+                                                  uint64_t position) {
+  v1::ListStreamsResponse response;
+  const uint64_t up_to = bounded(request.up_to(), position);
+  const uint32_t limit = request.limit() == 0 ? kDefaultHeads : request.limit();
+  const Rows rows(list_);
+  list_.bind_text(1, request.after()).bind_text(2, request.prefix());
+  int code = 0;
+  for (uint32_t seen = 0; (code = list_.step()) == SQLITE_ROW; ++seen) {
+    const std::string_view stream = list_.bytes(1);
+    if (stream.substr(0, request.prefix().size()) != request.prefix()) break;
+    if (seen == limit) return response;
+    response.set_next_after(std::string(stream));
+    const Rows scope(last_);
+    const int found = last_.bind(1, list_.integer(0)).bind(2, up_to).step();
+    if (found == SQLITE_DONE) continue;
+    if (found != SQLITE_ROW) return db_.status(found);
+    v1::StreamInfo& info = *response.add_streams();
+    info.set_stream(std::string(stream));
+    info.set_last_seq(last_.unsigned_integer(0));
+    info.set_last_time_ns(last_.integer(1));
+    info.set_last_position(last_.unsigned_integer(2));
+    info.set_last_hash(text(last_, 3));
+  }
+  if (code != SQLITE_DONE && code != SQLITE_ROW) return db_.status(code);
+  response.clear_next_after();
+  return response;
+}
+
+}  // namespace palyra::journal::sqlite

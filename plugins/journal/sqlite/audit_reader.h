@@ -1,0 +1,33 @@
+// What verification and export read of the tables on disk.
+#pragma once
+
+#include "plugins/journal/sqlite/database.h"
+#include "plugins/journal/store_check.h"
+
+#include <cstdint>
+#include <string>
+
+namespace palyra::journal::sqlite {
+
+// Over a reader's connection, on its thread. Each call is one page of work: no snapshot of the
+// store is held longer, so the log can be moved into the database meanwhile. Requests have passed
+// check(); `position` is what is visible now.
+class AuditReader : private Places {
+ public:
+  explicit AuditReader(Database& db);
+
+  Result<v1::HeadsResponse> heads(const v1::HeadsRequest& request, uint64_t position);
+  Result<v1::VerifyStoreResponse> verify(const v1::VerifyStoreRequest& request, uint64_t position);
+  Result<v1::ListStreamsResponse> list(const v1::ListStreamsRequest& request, uint64_t position);
+
+ private:
+  Result<std::optional<std::string>> name(int64_t stream) override;
+  Result<std::optional<Before>> before(int64_t stream, uint64_t seq) override;
+  Status marks(int64_t stream, const Mark& mark) override;
+  Status look_up(const v1::StreamSeq& at, v1::HeadsResponse& response);
+
+  Database& db_;
+  Statement name_, before_, marks_, pass_, window_, at_, list_, last_;
+};
+
+}  // namespace palyra::journal::sqlite
