@@ -152,6 +152,7 @@ void Arena::arm(const Plan& plan) {
   faults_.lost = 0;
   faults_.file = plan.point.file;
   faults_.operation = plan.point.operation;
+  faults_.any = plan.any_operation;
   faults_.cut = plan.point.cut;
   faults_.loss = plan.loss;
   faults_.seed = plan.seed;
@@ -239,6 +240,28 @@ std::optional<Kill> Arena::kill(const Plan& plan, uint64_t rest) {
   kill_.in_store = plan.aim == Aim::kStore;
   kill_.lost = kill_.in_store ? faults_.lost.load() : 0;
   return kill_;
+}
+
+std::optional<Kill> Arena::cut(const Plan& plan, const std::function<bool()>& done) {
+  arm(plan);
+  while (!died() && !done()) std::this_thread::sleep_for(milliseconds(1));
+  // An operation may still have come between the last look and this.
+  faults_.countdown = 0;
+  if (!died() && !faults_.was_cut) return std::nullopt;
+  if (!faults_.was_cut) {
+    const int code = daemon_.wait();
+    give_up("the daemon died by itself with exit code " + std::to_string(code) + ": " +
+            tail_of(daemon_.log(), 4000));
+    return std::nullopt;
+  }
+  daemon_.kill_now();
+  Kill kill;
+  kill.plan = plan;
+  kill.generation = access_.generation;
+  kill.wall_ns = wall_now();
+  kill.in_store = true;
+  kill.lost = faults_.lost;
+  return kill;
 }
 
 void Arena::rest(uint64_t runs) {

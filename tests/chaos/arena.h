@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -84,6 +85,9 @@ class Arena {
   // It waits first until `rest` runs have ended in this life, or a second is over: a run that is
   // cut again and again is given up by the daemon, and rightly.
   std::optional<Kill> kill(const Plan& plan, uint64_t rest);
+  // Cuts as planned unless `done` says first that there is nothing left to cut. None then, and if
+  // the daemon died by itself (a problem).
+  std::optional<Kill> cut(const Plan& plan, const std::function<bool()>& done);
   // Waits for that many runs to end, a second at most.
   void rest(uint64_t runs);
   // Starts the next life. With a plan it is killed while it starts, and started again.

@@ -13,11 +13,12 @@ class Client {
   Client(Arena& arena, Ledger& ledger, std::string name, uint64_t seed);
   // Returns after the job that is under way when the arena stops.
   void run();
+  // One job to its end.
+  void perform(Job& job);
 
  private:
   using Stream = grpc::ClientReaderWriter<api::RunStreamRequest, api::RunStreamEvent>;
 
-  void perform(Job& job);
   bool route(Job& job, uint64_t& lost);
   void follow(Job& job, uint64_t& lost);
   grpc::Status follow_once(const Access& access, Job& job);

@@ -145,6 +145,20 @@ Job make_job(const std::string& label, Aim aim, Random& random) {
   return job;
 }
 
+Job make_full_job(const std::string& label, Random& random) {
+  Job job;
+  Input input;
+  input.label = label;
+  input.model = "fast/rules";
+  Writer writer(input, random);
+  writer.call(ToolKind::kNone, false);
+  writer.call(ToolKind::kKeyed, false);
+  writer.call(ToolKind::kOpaque, false);
+  writer.call(ToolKind::kVerifiable, true);
+  job.inputs.push_back(std::move(input));
+  return job;
+}
+
 const char* script() {
   return R"(steps:
   - when: {contains: '"done":true', in: tool}

@@ -36,6 +36,9 @@ struct Job {
 // `label` is unique. Two thirds of all jobs serve the aim, the others are anything.
 Job make_job(const std::string& label, Aim aim, Random& random);
 
+// One message with a call of each effect class, one of which is asked about.
+Job make_full_job(const std::string& label, Random& random);
+
 // The steps of the instance "scripted".
 const char* script();
 

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <fstream>
 #include <stdexcept>
@@ -20,6 +21,7 @@ struct Settings {
   int clients = 6;
   int patience_s = 30;
   bool keep = false;
+  bool sweep = false;
 };
 
 std::string plugin(const std::string& name, const std::string& use, const std::string& config) {
@@ -56,7 +58,9 @@ class Show {
     const auto begin = std::chrono::steady_clock::now();
     report_.seed = settings_.seed;
     bool going = arena_.start();
-    std::vector<Aim> aims = make_aims(settings_.kills, random_);
+    if (going && settings_.sweep) sweep();
+    std::vector<Aim> aims;
+    if (!settings_.sweep) aims = make_aims(settings_.kills, random_);
     // A phase may be missed by bad luck: it gets more kills, a bounded number of times.
     for (int round = 0; going && !aims.empty() && round < 4; ++round) {
       going = kill_all(aims);
@@ -69,10 +73,7 @@ class Show {
       }
       if (store_is_missed()) aims.insert(aims.end(), kStorePoints.size(), Aim::kStore);
     }
-    if (store_is_missed()) ledger_.problem("no kill met some operation of the store");
-    for (const Phase phase : missing(report_.phases)) {
-      ledger_.problem(std::string("no kill met the phase ") + name_of(phase));
-    }
+    if (!settings_.sweep) judge_aim();
     if (arena_.daemon().running()) {
       const int code = arena_.daemon().stop();
       if (code != 0) ledger_.problem("SIGTERM ended the daemon with " + std::to_string(code));
@@ -94,6 +95,40 @@ class Show {
   }
 
  private:
+  // One run after the other, each with the power cut at one operation further than the one before,
+  // until a run needs fewer: every write and every sync that a run makes has then been cut.
+  void sweep() {
+    for (int64_t operation = 1; ledger_.problems().empty(); ++operation) {
+      Plan plan;
+      plan.aim = Aim::kStore;
+      plan.any_operation = true;
+      plan.operations = operation;
+      plan.point.cut = static_cast<Cut>((operation + static_cast<int64_t>(settings_.seed)) % kCuts);
+      plan.loss = static_cast<uint32_t>(draw(random_, 3)) * 50;
+      plan.seed = random_();
+      Job job = make_full_job("sweep-" + std::to_string(operation), random_);
+      std::atomic<bool> done{false};
+      std::thread client([&, seed = random_()] {
+        Client(arena_, ledger_, "sweep", seed).perform(job);
+        done = true;
+      });
+      auto kill = arena_.cut(plan, [&done] { return done.load(); });
+      if (kill) {
+        report_.kills.push_back(std::move(*kill));
+        if (arena_.restart(std::nullopt, &report_.kills)) inspector_.after_start(arena_.current());
+      }
+      client.join();
+      if (!kill) break;
+      ++report_.swept;
+    }
+    settle();
+  }
+  void judge_aim() {
+    for (const Phase phase : missing(report_.phases)) {
+      ledger_.problem(std::string("no kill met the phase ") + name_of(phase));
+    }
+    if (store_is_missed()) ledger_.problem("no kill met some operation of the store");
+  }
   FaultControl& make_faults() {
     FaultControl* const control = map_control(directory_.path() + "/faults");
     if (control == nullptr) throw std::runtime_error("the control of the faults cannot be mapped");
@@ -223,17 +258,20 @@ int main(int argc, char** argv) {
   app.add_option("--clients", settings.clients, "at once; default 6")->check(CLI::PositiveNumber);
   app.add_option("--patience", settings.patience_s, "seconds after which a call has hung")
       ->check(CLI::PositiveNumber);
+  app.add_flag("--sweep", settings.sweep,
+               "instead: cut the power at each write and sync that one run makes, in turn");
   app.add_flag("--keep", settings.keep, "leave the state directory for inspection");
   CLI11_PARSE(app, argc, argv);
-  std::printf("palyra-chaos --kills %d --seed %llu\n", settings.kills,
+  const std::string what = settings.sweep ? "--sweep" : "--kills " + std::to_string(settings.kills);
+  std::printf("palyra-chaos %s --seed %llu\n", what.c_str(),
               static_cast<unsigned long long>(settings.seed));
   std::fflush(stdout);
   palyra::chaos::Show show(settings);
   const auto report = show.run();
   std::fputs(palyra::chaos::to_text(report).c_str(), stdout);
   if (report.problems.empty()) return 0;
-  std::printf("\nFAILED. Paste into the report:\n  palyra-chaos --kills %d --seed %llu\n",
-              settings.kills, static_cast<unsigned long long>(settings.seed));
+  std::printf("\nFAILED. Paste into the report:\n  palyra-chaos %s --seed %llu\n", what.c_str(),
+              static_cast<unsigned long long>(settings.seed));
   size_t shown = 0;
   for (const auto& sentence : report.problems) {
     if (++shown > 30) break;

@@ -59,6 +59,7 @@ struct Plan {
   // Of kStore, and of a kRecovery with operations: the power goes at that many such operations from
   // now, and of what was not synced so many percent are lost.
   StorePoint point;
+  bool any_operation = false;  // not only those of `point`, whose `cut` counts
   int64_t operations = 0;
   uint32_t loss = 0;
   uint64_t seed = 0;

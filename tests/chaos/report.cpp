@@ -55,7 +55,7 @@ PhaseCounts classify(const std::vector<Kill>& kills, const std::map<std::string,
 StoreCounts count_store(const std::vector<Kill>& kills) {
   StoreCounts counts{};
   for (const Kill& kill : kills) {
-    if (!kill.in_store) continue;
+    if (!kill.in_store || kill.plan.any_operation) continue;
     const auto at = std::find(kStorePoints.begin(), kStorePoints.end(), kill.plan.point);
     ++counts[static_cast<size_t>(at - kStorePoints.begin())];
   }
@@ -119,6 +119,9 @@ std::string to_text(const Report& report) {
   uint64_t lost = 0;
   for (const Kill& kill : report.kills) lost += kill.lost;
   const StoreCounts store = count_store(report.kills);
+  if (report.swept > 0) {
+    say("operations of a run, all cut", std::to_string(report.swept));
+  }
   text += "  operation of the store     kills\n";
   for (size_t i = 0; i < store.size(); ++i) {
     const StorePoint& point = kStorePoints[i];

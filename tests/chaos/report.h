@@ -35,7 +35,8 @@ StoreCounts count_store(const std::vector<Kill>& kills);
 struct Report {
   uint64_t seed = 0;
   std::vector<Kill> kills;
-  int stops = 0;  // lives that ended by SIGTERM under load
+  int64_t swept = 0;  // operations of a run that were cut in turn; 0 = not asked
+  int stops = 0;      // lives that ended by SIGTERM under load
   PhaseCounts phases;
   EffectCounts effects;
   size_t promised = 0;

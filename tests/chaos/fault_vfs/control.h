@@ -32,6 +32,7 @@ struct FaultControl {
   std::atomic<int64_t> countdown;
   std::atomic<StoreFile> file;
   std::atomic<Operation> operation;
+  std::atomic<bool> any;  // on any file, whatever the two above say
   std::atomic<Cut> cut;
   // Percent of the writes since the last sync of their file that the disk did not keep.
   std::atomic<uint32_t> loss;

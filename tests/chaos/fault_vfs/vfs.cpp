@@ -66,9 +66,8 @@ int refuse(int code) {
 std::optional<Cut> strikes(const File& file, Operation operation) {
   FaultControl& control = *world().control;
   ++control.operations;
-  if (control.countdown <= 0 || control.file != file.kind || control.operation != operation) {
-    return std::nullopt;
-  }
+  const bool meant = control.any || (control.file == file.kind && control.operation == operation);
+  if (control.countdown <= 0 || !meant) return std::nullopt;
   if (--control.countdown > 0) return std::nullopt;
   return control.cut.load();
 }
