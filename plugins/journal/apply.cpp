@@ -4,6 +4,8 @@
 #include "plugins/journal/words.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <deque>
 #include <tuple>
 #include <utility>
 
@@ -16,12 +18,22 @@ Status precondition(std::string message) { return {Code::kFailedPrecondition, st
 
 struct Applier::Checked {
   int64_t now = 0;
-  std::vector<std::pair<const std::string*, StreamHead>> heads;
+  // `seq`: as it will be when the appends looked at so far have been made.
+  struct Head {
+    const std::string* stream;
+    StreamHead head;
+    uint64_t seq;
+  };
+  std::vector<Head> heads;
   std::vector<size_t> head_of_append;
   std::vector<LeaseRow> takes;
   std::vector<std::pair<const std::string*, LeaseRow>> releases;
   std::vector<uint64_t> versions;
-  std::vector<std::vector<IndexEntry>> entries;
+  // Of all puts, one after the other, and where those of each end.
+  std::vector<IndexEntry> entries;
+  std::vector<size_t> entries_end;
+  // Of text indexes; the entries look at them.
+  std::deque<std::string> words;
   // (put, index id, value) to be unique.
   struct Unique {
     int put;
@@ -29,7 +41,37 @@ struct Applier::Checked {
     const std::string* value;
   };
   std::vector<Unique> unique;
+
+  void begin(int64_t wall_now) {
+    now = wall_now;
+    heads.clear();
+    head_of_append.clear();
+    takes.clear();
+    releases.clear();
+    versions.clear();
+    entries.clear();
+    entries_end.clear();
+    words.clear();
+    unique.clear();
+  }
+  std::span<const IndexEntry> entries_of(size_t put) const {
+    const size_t first = put == 0 ? 0 : entries_end[put - 1];
+    return std::span(entries).subspan(first, entries_end[put] - first);
+  }
 };
+
+Applier::Applier(const Clock& clock, Random& random)
+    : clock_(clock), random_(random), checked_(std::make_unique<Checked>()) {}
+
+Applier::~Applier() = default;
+
+Salt Applier::next_salt() {
+  if (salts_left_ == 0) {
+    random_.fill(salts_.data(), sizeof salts_);
+    salts_left_ = salts_.size();
+  }
+  return salts_[--salts_left_];
+}
 
 Status Applier::check_leases(Tables& tables, const v1::CommitRequest& request, Checked& checked) {
   for (const v1::Fence& fence : request.fences()) {
@@ -72,23 +114,20 @@ Status Applier::check_leases(Tables& tables, const v1::CommitRequest& request, C
 }
 
 Status Applier::check_appends(Tables& tables, const v1::CommitRequest& request, Checked& checked) {
-  // Heads as they will be when the appends before have been made.
-  std::vector<uint64_t> seqs;
   for (const v1::Append& append : request.appends()) {
     size_t at = 0;
-    while (at < checked.heads.size() && *checked.heads[at].first != append.stream()) ++at;
+    while (at < checked.heads.size() && *checked.heads[at].stream != append.stream()) ++at;
     if (at == checked.heads.size()) {
       Result<StreamHead> head = tables.head(append.stream());
       if (!head.ok()) return head.status();
-      checked.heads.emplace_back(&append.stream(), *head);
-      seqs.push_back(head->seq);
+      checked.heads.push_back({&append.stream(), *head, head->seq});
     }
-    if (append.has_expected_seq() && append.expected_seq() != seqs[at]) {
-      return precondition("stream " + append.stream() + " is at sequence " +
-                          std::to_string(seqs[at]) + ", not " +
-                          std::to_string(append.expected_seq()) + "; read it again");
+    uint64_t& seq = checked.heads[at].seq;
+    if (append.has_expected_seq() && append.expected_seq() != seq) {
+      return precondition("stream " + append.stream() + " is at sequence " + std::to_string(seq) +
+                          ", not " + std::to_string(append.expected_seq()) + "; read it again");
     }
-    seqs[at] += static_cast<uint64_t>(append.records_size());
+    seq += static_cast<uint64_t>(append.records_size());
     checked.head_of_append.push_back(at);
   }
   return {};
@@ -114,7 +153,8 @@ Status Applier::check_documents(Tables& tables, const Catalogue& catalogue,
     const Result<uint64_t> version = check_one(put);
     if (!version.ok()) return version.status();
     checked.versions.push_back(*version + 1);
-    std::vector<IndexEntry>& entries = checked.entries.emplace_back();
+    std::vector<IndexEntry>& entries = checked.entries;
+    const size_t first = entries.size();
     for (const v1::IndexValue& value : put.index_values()) {
       const Index* const index = catalogue.find_index(put.collection(), value.index());
       if (index == nullptr) {
@@ -123,7 +163,7 @@ Status Applier::check_documents(Tables& tables, const Catalogue& catalogue,
       }
       if (index->kind == v1::INDEX_KIND_TEXT) {
         for (std::string& word : words_of(value.value())) {
-          entries.push_back({index->id, std::move(word)});
+          entries.push_back({index->id, checked.words.emplace_back(std::move(word))});
         }
         continue;
       }
@@ -141,12 +181,14 @@ Status Applier::check_documents(Tables& tables, const Catalogue& catalogue,
     const auto order = [](const IndexEntry& a, const IndexEntry& b) {
       return std::tie(a.index_id, a.value) < std::tie(b.index_id, b.value);
     };
-    std::sort(entries.begin(), entries.end(), order);
-    entries.erase(std::unique(entries.begin(), entries.end(),
+    const auto begin = entries.begin() + static_cast<std::ptrdiff_t>(first);
+    std::sort(begin, entries.end(), order);
+    entries.erase(std::unique(begin, entries.end(),
                               [](const IndexEntry& a, const IndexEntry& b) {
                                 return a.index_id == b.index_id && a.value == b.value;
                               }),
                   entries.end());
+    checked.entries_end.push_back(entries.size());
   }
   for (const v1::DeleteDocument& remove : request.deletes()) {
     if (const Result<uint64_t> version = check_one(remove); !version.ok()) return version.status();
@@ -188,8 +230,7 @@ Status Applier::check_unique(Tables& tables, const v1::CommitRequest& request,
 
 Status Applier::append(Tables& tables, StreamHead& head, const std::string& stream,
                        const std::string& type, std::string_view payload, int64_t wall_time_ns) {
-  Salt salt;
-  random_.fill(salt.data(), salt.size());
+  const Salt salt = next_salt();
   const Hash payload_digest = hasher_.payload_digest(view(salt), payload);
   const Hash prev_hash = head.hash;
   RecordRow row;
@@ -218,8 +259,9 @@ Status Applier::append(Tables& tables, StreamHead& head, const std::string& stre
 Result<v1::CommitResponse> Applier::commit(Tables& tables, const Catalogue& catalogue,
                                            const v1::CommitRequest& request, bool& wrote) {
   wrote = false;
-  Checked checked;
-  checked.now = clock_.wall_now();
+  Checked& checked = *checked_;
+  checked.begin(clock_.wall_now());
+  tables.begin();
   Status status = check_leases(tables, request, checked);
   if (status.ok()) status = check_appends(tables, request, checked);
   if (status.ok()) status = check_documents(tables, catalogue, request, checked);
@@ -229,7 +271,7 @@ Result<v1::CommitResponse> Applier::commit(Tables& tables, const Catalogue& cata
   v1::CommitResponse response;
   for (int i = 0; i < request.appends_size(); ++i) {
     const v1::Append& append_request = request.appends(i);
-    StreamHead& head = checked.heads[checked.head_of_append[static_cast<size_t>(i)]].second;
+    StreamHead& head = checked.heads[checked.head_of_append[static_cast<size_t>(i)]].head;
     v1::Appended* const appended = response.add_appended();
     appended->set_stream(append_request.stream());
     appended->set_first_seq(head.seq + 1);
@@ -249,7 +291,7 @@ Result<v1::CommitResponse> Applier::commit(Tables& tables, const Catalogue& cata
     const v1::PutDocument& put = request.puts(i);
     const auto at = static_cast<size_t>(i);
     status = tables.put(put.collection(), put.key(), put.value(), checked.versions[at],
-                        checked.entries[at]);
+                        checked.entries_of(at));
     if (!status.ok()) return status;
     response.add_versions(checked.versions[at]);
   }

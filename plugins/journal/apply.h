@@ -9,8 +9,11 @@
 #include "plugins/journal/record_hash.h"
 #include "plugins/journal/store.h"
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,9 +41,10 @@ struct RecordRow {
   std::string_view hash;
 };
 
+// Borrowed for the length of the call.
 struct IndexEntry {
   int64_t index_id = 0;
-  std::string value;
+  std::string_view value;
 };
 
 struct LeaseRow {
@@ -56,6 +60,8 @@ struct LeaseRow {
 class Tables {
  public:
   virtual ~Tables() = default;
+  // Before the first row of a commit is asked for.
+  virtual void begin() {}
   virtual Result<StreamHead> head(const std::string& stream) = 0;
   // Appends the row and makes it the head; sets head.id of a new stream.
   virtual Status append(StreamHead& head, const RecordRow& row) = 0;
@@ -64,9 +70,10 @@ class Tables {
   // Keys of documents with this value, for a unique index.
   virtual Result<std::optional<std::string>> unique_owner(int64_t index_id,
                                                           const std::string& value) = 0;
-  // `entries` replace all index entries of the document.
+  // `entries` replace all index entries of the document. version() was asked before.
   virtual Status put(const std::string& collection, const std::string& key, std::string_view value,
-                     uint64_t version, const std::vector<IndexEntry>& entries) = 0;
+                     uint64_t version, std::span<const IndexEntry> entries) = 0;
+  // version() was asked before.
   virtual Status remove(const std::string& collection, const std::string& key) = 0;
   // Token 0 = never taken.
   virtual Result<LeaseRow> lease(const std::string& name) = 0;
@@ -78,7 +85,8 @@ class Tables {
 // One writer's commits. Not thread-safe.
 class Applier {
  public:
-  Applier(const Clock& clock, Random& random) : clock_(clock), random_(random) {}
+  Applier(const Clock& clock, Random& random);
+  ~Applier();
 
   // The position of the last record written.
   uint64_t position() const { return position_; }
@@ -101,9 +109,16 @@ class Applier {
   Status append(Tables& tables, StreamHead& head, const std::string& stream,
                 const std::string& type, std::string_view payload, int64_t wall_time_ns);
 
+  Salt next_salt();
+
   const Clock& clock_;
   Random& random_;
   RecordHasher hasher_;
+  // Of the commit at hand; kept for its memory.
+  const std::unique_ptr<Checked> checked_;
+  // Randomness of salts to come: many for one call.
+  std::array<Salt, 16> salts_;
+  size_t salts_left_ = 0;
   uint64_t position_ = 0;
 };
 

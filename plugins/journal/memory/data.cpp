@@ -49,24 +49,23 @@ Result<std::optional<std::string>> MemoryStore::Data::unique_owner(int64_t index
 
 Status MemoryStore::Data::put(const std::string& collection, const std::string& key,
                               std::string_view value, uint64_t version,
-                              const std::vector<IndexEntry>& entries) {
+                              std::span<const IndexEntry> entries) {
   StoredDocument& document = collections[collection][key];
-  for (const IndexEntry& entry : document.entries) {
-    indexes[entry.index_id].erase({entry.value, key});
+  for (const auto& [index, old] : document.entries) indexes[index].erase({old, key});
+  document.entries.clear();
+  for (const IndexEntry& entry : entries) {
+    const auto& [index, fresh] = document.entries.emplace_back(entry.index_id, entry.value);
+    indexes[index].insert({fresh, key});
   }
-  for (const IndexEntry& entry : entries) indexes[entry.index_id].insert({entry.value, key});
   document.version = version;
   document.value.assign(value);
-  document.entries = entries;
   return {};
 }
 
 Status MemoryStore::Data::remove(const std::string& collection, const std::string& key) {
   const auto found = collections[collection].find(key);
   if (found == collections[collection].end()) return {};
-  for (const IndexEntry& entry : found->second.entries) {
-    indexes[entry.index_id].erase({entry.value, key});
-  }
+  for (const auto& [index, old] : found->second.entries) indexes[index].erase({old, key});
   collections[collection].erase(found);
   return {};
 }

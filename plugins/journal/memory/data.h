@@ -18,7 +18,8 @@ struct MemoryStore::Data : Tables {
   struct StoredDocument {
     uint64_t version = 0;
     std::string value;
-    std::vector<IndexEntry> entries;
+    // (index, value)
+    std::vector<std::pair<int64_t, std::string>> entries;
   };
   struct Blob {
     std::string data;
@@ -45,7 +46,7 @@ struct MemoryStore::Data : Tables {
   Result<std::optional<std::string>> unique_owner(int64_t index_id,
                                                   const std::string& value) override;
   Status put(const std::string& collection, const std::string& key, std::string_view value,
-             uint64_t version, const std::vector<IndexEntry>& entries) override;
+             uint64_t version, std::span<const IndexEntry> entries) override;
   Status remove(const std::string& collection, const std::string& key) override;
   Result<LeaseRow> lease(const std::string& name) override;
   Status put_lease(const std::string& name, const LeaseRow& lease) override;

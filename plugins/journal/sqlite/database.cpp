@@ -1,5 +1,7 @@
 #include "plugins/journal/sqlite/database.h"
 
+#include "plugins/journal/sqlite/log_vfs.h"
+
 #include <sqlite3.h>
 
 #include <cerrno>
@@ -110,10 +112,13 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path, bool c
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0) ::close(fd);
   }
+  // Nobody asks SQLite for its use of memory, and counting takes a lock at each allocation. Too
+  // late, and no harm, if this process has used SQLite before.
+  [[maybe_unused]] static const int uncounted = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3* db = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                     (create ? SQLITE_OPEN_CREATE : 0);
-  const int code = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &db, flags, log_vfs());
   std::unique_ptr<Database> database(new Database(path, db));
   if (code != SQLITE_OK) return database->status(code);
   sqlite3_extended_result_codes(db, 1);

@@ -1,5 +1,7 @@
 #include "plugins/journal/sqlite/schema.h"
 
+#include "plugins/journal/sqlite/index_entries.h"
+
 #include <sqlite3.h>
 
 #include <iterator>
@@ -59,8 +61,30 @@ CREATE TABLE blob_part(upload INTEGER NOT NULL, start INTEGER NOT NULL, data BLO
 CREATE TABLE upload(id INTEGER PRIMARY KEY);
 )";
 
+// A document's index entries lie beside it, which spares an index of them by document: one B-tree
+// less to write for every document that changes.
+constexpr char kVersion2[] = R"(
+CREATE TABLE document_2(
+  id INTEGER PRIMARY KEY,
+  collection TEXT NOT NULL,
+  key BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  entries BLOB NOT NULL,
+  value BLOB NOT NULL,
+  UNIQUE(collection, key));
+INSERT INTO document_2
+  SELECT d.id, d.collection, d.key, d.version,
+    (SELECT pack_entries(index_id, value) FROM
+      (SELECT index_id, value FROM index_entry WHERE document=d.id ORDER BY index_id, value)),
+    d.value
+  FROM document d;
+DROP TABLE document;
+ALTER TABLE document_2 RENAME TO document;
+DROP INDEX index_entry_by_document;
+)";
+
 // Migration i brings a file from version i to i + 1. Released ones never change.
-constexpr const char* kMigrations[] = {kVersion1};
+constexpr const char* kMigrations[] = {kVersion1, kVersion2};
 static_assert(std::size(kMigrations) == kSchemaVersion);
 
 }  // namespace
@@ -98,6 +122,7 @@ Status prepare_schema(Database& db, const std::string& path) {
                                            "); upgrade Palyra or restore an older backup"};
   }
   if (Status status = db.execute("PRAGMA journal_mode=WAL"); !status.ok()) return status;
+  add_pack_function(db.raw());
   for (int64_t from = *version; from < kSchemaVersion; ++from) {
     Status status = db.execute("BEGIN IMMEDIATE");
     if (status.ok()) status = db.execute(kMigrations[from]);

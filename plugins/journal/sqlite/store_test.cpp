@@ -24,9 +24,10 @@ void tamper(const std::string& path, const std::string& sql) {
 
 class SqliteBackend : public Backend {
  public:
-  SqliteBackend() { open(); }
+  SqliteBackend() : path_(directory_.store()) { open(); }
+  explicit SqliteBackend(std::string path) : path_(std::move(path)) { open(); }
   void open() {
-    auto opened = SqliteStore::open({.path = directory_.store()}, clock, random);
+    auto opened = SqliteStore::open({.path = path_}, clock, random);
     ASSERT_TRUE(opened.ok()) << opened.status().to_string();
     store_ = std::move(*opened);
   }
@@ -36,13 +37,13 @@ class SqliteBackend : public Backend {
   }
   SqliteStore& store() override { return *store_; }
   void alter_payload(const std::string& stream, uint64_t seq, const std::string& payload) override {
-    tamper(directory_.store(),
+    tamper(path_,
            "UPDATE payload SET data=CAST('" + payload + "' AS BLOB) WHERE " + where(stream, seq));
   }
   void lose_payload(const std::string& stream, uint64_t seq) override {
-    tamper(directory_.store(), "DELETE FROM payload WHERE " + where(stream, seq));
+    tamper(path_, "DELETE FROM payload WHERE " + where(stream, seq));
   }
-  std::string path() const { return directory_.store(); }
+  std::string path() const { return path_; }
 
  private:
   static std::string where(const std::string& stream, uint64_t seq) {
@@ -51,6 +52,7 @@ class SqliteBackend : public Backend {
   }
 
   sqlite::TestDirectory directory_;
+  const std::string path_;
   std::unique_ptr<SqliteStore> store_;
 };
 
@@ -76,6 +78,58 @@ TEST(SqliteStore, EverythingIsThereAfterReopening) {
   ASSERT_TRUE(after.ok());
   EXPECT_EQ(after->position(), 2u);
   EXPECT_TRUE(backend.verify("s")->ok());
+}
+
+// A store as the first release made it, with one indexed document.
+constexpr char kFirstSchema[] = R"(
+CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE record(position INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL,
+  type TEXT NOT NULL, wall_time_ns INTEGER NOT NULL, payload_digest BLOB NOT NULL,
+  prev_hash BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE UNIQUE INDEX record_by_stream ON record(stream, seq);
+CREATE TABLE payload(position INTEGER PRIMARY KEY, salt BLOB NOT NULL, data BLOB NOT NULL);
+CREATE TABLE document(id INTEGER PRIMARY KEY, collection TEXT NOT NULL, key BLOB NOT NULL,
+  version INTEGER NOT NULL, value BLOB NOT NULL, UNIQUE(collection, key));
+CREATE TABLE index_entry(index_id INTEGER NOT NULL, value BLOB NOT NULL, key BLOB NOT NULL,
+  document INTEGER NOT NULL, PRIMARY KEY(index_id, value, key)) WITHOUT ROWID;
+CREATE INDEX index_entry_by_document ON index_entry(document);
+CREATE TABLE collection(name TEXT PRIMARY KEY, audited INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE collection_index(id INTEGER PRIMARY KEY, collection TEXT NOT NULL, name TEXT NOT NULL,
+  kind INTEGER NOT NULL, UNIQUE(collection, name));
+CREATE TABLE lease(name TEXT PRIMARY KEY, token INTEGER NOT NULL, owner TEXT NOT NULL,
+  expires_wall_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blob(digest BLOB PRIMARY KEY, upload INTEGER NOT NULL, size INTEGER NOT NULL,
+  created_wall_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blob_part(upload INTEGER NOT NULL, start INTEGER NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY(upload, start));
+CREATE TABLE upload(id INTEGER PRIMARY KEY);
+INSERT INTO collection VALUES('c', 0);
+INSERT INTO collection_index VALUES(1, 'c', 'at', 1), (2, 'c', 'only', 2);
+INSERT INTO document VALUES(7, 'c', CAST('k' AS BLOB), 3, CAST('v' AS BLOB)),
+  (8, 'c', CAST('bare' AS BLOB), 1, x'');
+INSERT INTO index_entry VALUES(1, CAST('early' AS BLOB), CAST('k' AS BLOB), 7),
+  (2, x'00ff', CAST('k' AS BLOB), 7);
+PRAGMA application_id=1347180882; PRAGMA user_version=1;
+)";
+
+TEST(SqliteStore, AStoreOfTheFirstReleaseIsBroughtForwardWithItsIndexes) {
+  sqlite::TestDirectory directory;
+  tamper(directory.store(), kFirstSchema);
+  SqliteBackend backend(directory.store());
+  EXPECT_EQ(backend.get("c", "k")->document().value(), "v");
+  EXPECT_EQ(keys(*backend.query(query("c", "at"))), std::vector<std::string>{"k"});
+  // The old entries are known: they go when the document changes.
+  ASSERT_TRUE(backend.commit(Commit().put("c", "k", "w", {{"at", "late"}}, 3)).ok());
+  v1::QueryRequest early = query("c", "at");
+  early.set_to("f");
+  EXPECT_TRUE(keys(*backend.query(early)).empty());
+  EXPECT_EQ(keys(*backend.query(query("c", "at"))), std::vector<std::string>{"k"});
+  EXPECT_TRUE(
+      backend.commit(Commit().put("c", "bare", "", {{"only", std::string("\0\xff", 2)}})).ok())
+      << "the unique value was given up";
+  ASSERT_TRUE(backend.commit(Commit().remove("c", "k").remove("c", "bare")).ok());
+  EXPECT_TRUE(keys(*backend.query(query("c", "at"))).empty());
+  EXPECT_TRUE(keys(*backend.query(query("c", "only"))).empty());
 }
 
 TEST(SqliteStore, AnUploadThatWasCutOffLeavesNothing) {

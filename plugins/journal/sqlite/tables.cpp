@@ -1,8 +1,12 @@
 #include "plugins/journal/sqlite/tables.h"
 
+#include "plugins/journal/sqlite/index_entries.h"
+
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 namespace palyra::journal::sqlite {
@@ -45,16 +49,15 @@ SqliteTables::SqliteTables(Database& db)
       add_stream_(db.prepare("INSERT INTO stream(name) VALUES(?)")),
       add_record_(db.prepare("INSERT INTO record VALUES(?, ?, ?, ?, ?, ?, ?, ?)")),
       add_payload_(db.prepare("INSERT INTO payload VALUES(?, ?, ?)")),
-      find_document_(db.prepare("SELECT id, version FROM document WHERE collection=? AND key=?")),
-      add_document_(
-          db.prepare("INSERT INTO document(collection, key, version, value) VALUES(?, ?, ?, ?)")),
-      change_document_(db.prepare("UPDATE document SET version=?, value=? WHERE id=?")),
+      find_document_(
+          db.prepare("SELECT id, version, entries FROM document WHERE collection=? AND key=?")),
+      add_document_(db.prepare(
+          "INSERT INTO document(collection, key, version, entries, value) VALUES(?, ?, ?, ?, ?)")),
+      change_document_(db.prepare("UPDATE document SET version=?, entries=?, value=? WHERE id=?")),
       remove_document_(db.prepare("DELETE FROM document WHERE id=?")),
       find_value_(db.prepare("SELECT key FROM index_entry WHERE index_id=? AND value=?")),
       add_entry_(db.prepare("INSERT INTO index_entry VALUES(?, ?, ?, ?)")),
-      list_entries_(db.prepare("SELECT index_id, value FROM index_entry WHERE document=?")),
       remove_entry_(db.prepare("DELETE FROM index_entry WHERE index_id=? AND value=? AND key=?")),
-      remove_entries_(db.prepare("DELETE FROM index_entry WHERE document=?")),
       find_lease_(db.prepare("SELECT token, owner, expires_wall_ns FROM lease WHERE name=?")),
       put_lease_(db.prepare("INSERT OR REPLACE INTO lease VALUES(?, ?, ?, ?)")),
       erase_(db.prepare("DELETE FROM payload WHERE position IN (SELECT position FROM record WHERE "
@@ -105,22 +108,44 @@ Status SqliteTables::append(StreamHead& head, const RecordRow& row) {
   return status;
 }
 
-Result<uint64_t> SqliteTables::version(const std::string& collection, const std::string& key) {
+void SqliteTables::begin() { known_count_ = known_next_ = 0; }
+
+Result<SqliteTables::Stored*> SqliteTables::look_up(const std::string& collection,
+                                                    const std::string& key) {
+  if (known_count_ == known_.size()) known_.emplace_back();
+  Stored& stored = known_[known_count_];
   const int code = find_document_.bind_text(1, collection).bind_blob(2, key).step();
-  if (code == SQLITE_DONE) return uint64_t{0};
-  if (code != SQLITE_ROW) return db_.status(code);
-  const uint64_t version = find_document_.unsigned_integer(1);
-  find_document_.reset();
-  return version;
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return db_.status(code);
+  stored.collection = collection;
+  stored.key = key;
+  stored.id = 0;
+  stored.version = 0;
+  stored.entries.clear();
+  if (code == SQLITE_ROW) {
+    stored.id = find_document_.integer(0);
+    stored.version = find_document_.unsigned_integer(1);
+    stored.entries = find_document_.bytes(2);
+    find_document_.reset();
+  }
+  ++known_count_;
+  return &stored;
 }
 
-Result<int64_t> SqliteTables::document_id(const std::string& collection, const std::string& key) {
-  const int code = find_document_.bind_text(1, collection).bind_blob(2, key).step();
-  if (code == SQLITE_DONE) return int64_t{0};
-  if (code != SQLITE_ROW) return db_.status(code);
-  const int64_t id = find_document_.integer(0);
-  find_document_.reset();
-  return id;
+Result<SqliteTables::Stored*> SqliteTables::known(const std::string& collection,
+                                                  const std::string& key) {
+  // Usually they are changed in the order in which they were asked for.
+  for (size_t i = 0; i < known_count_; ++i) {
+    if (known_next_ >= known_count_) known_next_ = 0;
+    Stored& stored = known_[known_next_++];
+    if (stored.key == key && stored.collection == collection) return &stored;
+  }
+  return look_up(collection, key);
+}
+
+Result<uint64_t> SqliteTables::version(const std::string& collection, const std::string& key) {
+  const Result<Stored*> stored = look_up(collection, key);
+  if (!stored.ok()) return stored.status();
+  return (*stored)->version;
 }
 
 Result<std::optional<std::string>> SqliteTables::unique_owner(int64_t index_id,
@@ -133,59 +158,60 @@ Result<std::optional<std::string>> SqliteTables::unique_owner(int64_t index_id,
   return key;
 }
 
-Result<std::set<std::pair<int64_t, std::string>>> SqliteTables::entries_of(int64_t document) {
-  std::set<std::pair<int64_t, std::string>> entries;
-  int code = list_entries_.bind(1, document).step();
-  for (; code == SQLITE_ROW; code = list_entries_.step()) {
-    entries.emplace(list_entries_.integer(0), std::string(list_entries_.bytes(1)));
-  }
-  if (code != SQLITE_DONE) return db_.status(code);
-  return entries;
+Status SqliteTables::remove_entry(const IndexEntry& entry, const std::string& key) {
+  remove_entry_.bind(1, entry.index_id).bind_blob(2, entry.value).bind_blob(3, key);
+  return run(remove_entry_);
 }
 
 Status SqliteTables::put(const std::string& collection, const std::string& key,
                          std::string_view value, uint64_t version,
-                         const std::vector<IndexEntry>& entries) {
-  const Result<int64_t> found = document_id(collection, key);
-  if (!found.ok()) return found.status();
-  int64_t id = *found;
+                         std::span<const IndexEntry> entries) {
+  const Result<Stored*> known_row = known(collection, key);
+  if (!known_row.ok()) return known_row.status();
+  Stored& stored = **known_row;
+  pack_entries(entries, packed_);
   Status status;
-  // Entries that stay are left alone: each one written dirties two pages.
-  std::set<std::pair<int64_t, std::string>> stored;
-  if (id == 0) {
-    add_document_.bind_text(1, collection).bind_blob(2, key).bind(3, version).bind_blob(4, value);
-    status = run(add_document_);
-    id = sqlite3_last_insert_rowid(db_.raw());
+  if (stored.id == 0) {
+    add_document_.bind_text(1, collection).bind_blob(2, key).bind(3, version);
+    status = run(add_document_.bind_blob(4, packed_).bind_blob(5, value));
+    stored.id = sqlite3_last_insert_rowid(db_.raw());
   } else {
-    status = run(change_document_.bind(1, version).bind_blob(2, value).bind(3, id));
-    if (!status.ok()) return status;
-    auto before = entries_of(id);
-    if (!before.ok()) return before.status();
-    stored = std::move(*before);
+    change_document_.bind(1, version).bind_blob(2, packed_).bind_blob(3, value);
+    status = run(change_document_.bind(4, stored.id));
   }
-  std::vector<const IndexEntry*> added;
+  if (!status.ok() || stored.entries == packed_) return status;
+  // Both are sorted. Entries that stay are left alone: each one written dirties a page.
+  PackedEntries before(stored.entries);
+  std::optional<IndexEntry> old = before.next();
+  const auto order = [](const IndexEntry& a, const IndexEntry& b) {
+    return std::tie(a.index_id, a.value) < std::tie(b.index_id, b.value);
+  };
   for (const IndexEntry& entry : entries) {
-    if (stored.erase({entry.index_id, entry.value}) == 0) added.push_back(&entry);
+    for (; old && order(*old, entry); old = before.next()) {
+      if (status = remove_entry(*old, key); !status.ok()) return status;
+    }
+    if (old && !order(entry, *old)) {
+      old = before.next();
+      continue;
+    }
+    add_entry_.bind(1, entry.index_id).bind_blob(2, entry.value).bind_blob(3, key);
+    if (status = run(add_entry_.bind(4, stored.id)); !status.ok()) return status;
   }
-  for (const auto& [index_id, old] : stored) {
-    status = run(remove_entry_.bind(1, index_id).bind_blob(2, old).bind_blob(3, key));
-    if (!status.ok()) return status;
-  }
-  for (const IndexEntry* each : added) {
-    const IndexEntry& entry = *each;
-    if (!status.ok()) return status;
-    add_entry_.bind(1, entry.index_id).bind_blob(2, entry.value).bind_blob(3, key).bind(4, id);
-    status = run(add_entry_);
+  for (; old; old = before.next()) {
+    if (status = remove_entry(*old, key); !status.ok()) return status;
   }
   return status;
 }
 
 Status SqliteTables::remove(const std::string& collection, const std::string& key) {
-  const Result<int64_t> id = document_id(collection, key);
-  if (!id.ok()) return id.status();
-  if (*id == 0) return {};
-  Status status = run(remove_entries_.bind(1, *id));
-  return status.ok() ? run(remove_document_.bind(1, *id)) : status;
+  const Result<Stored*> stored = known(collection, key);
+  if (!stored.ok()) return stored.status();
+  if ((*stored)->id == 0) return {};
+  PackedEntries entries((*stored)->entries);
+  while (const std::optional<IndexEntry> entry = entries.next()) {
+    if (Status status = remove_entry(*entry, key); !status.ok()) return status;
+  }
+  return run(remove_document_.bind(1, (*stored)->id));
 }
 
 Result<LeaseRow> SqliteTables::lease(const std::string& name) {

@@ -5,10 +5,11 @@
 #include "plugins/journal/sqlite/database.h"
 
 #include <cstddef>
-#include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace palyra::journal::sqlite {
 
@@ -34,13 +35,14 @@ class SqliteTables : public Tables {
 
   void forget() { heads_.clear(); }
 
+  void begin() override;
   Result<StreamHead> head(const std::string& stream) override;
   Status append(StreamHead& head, const RecordRow& row) override;
   Result<uint64_t> version(const std::string& collection, const std::string& key) override;
   Result<std::optional<std::string>> unique_owner(int64_t index_id,
                                                   const std::string& value) override;
   Status put(const std::string& collection, const std::string& key, std::string_view value,
-             uint64_t version, const std::vector<IndexEntry>& entries) override;
+             uint64_t version, std::span<const IndexEntry> entries) override;
   Status remove(const std::string& collection, const std::string& key) override;
   Result<LeaseRow> lease(const std::string& name) override;
   Status put_lease(const std::string& name, const LeaseRow& lease) override;
@@ -59,20 +61,36 @@ class SqliteTables : public Tables {
   Result<bool> remove_blob(const std::string& digest, int64_t newest);
 
  private:
+  // A document as it is stored.
+  struct Stored {
+    std::string collection;
+    std::string key;
+    int64_t id = 0;  // 0 = none
+    uint64_t version = 0;
+    std::string entries;  // see index_entries.h
+  };
+
   Status run(Statement& statement) { return db_.status(statement.step()); }
-  // (index, value) of a document.
-  Result<std::set<std::pair<int64_t, std::string>>> entries_of(int64_t document);
-  // 0 = none.
-  Result<int64_t> document_id(const std::string& collection, const std::string& key);
+  // Looks a document up and remembers it until begin().
+  Result<Stored*> look_up(const std::string& collection, const std::string& key);
+  // What version() found, in any order; looked up if it was not asked.
+  Result<Stored*> known(const std::string& collection, const std::string& key);
+  Status remove_entry(const IndexEntry& entry, const std::string& key);
 
   Database& db_;
   HeadCache heads_{16384};
   Statement find_stream_, last_record_, add_stream_, add_record_, add_payload_;
   Statement find_document_, add_document_, change_document_, remove_document_;
-  Statement find_value_, add_entry_, list_entries_, remove_entry_, remove_entries_;
+  Statement find_value_, add_entry_, remove_entry_;
   Statement find_lease_, put_lease_, erase_;
   Statement find_blob_, touch_blob_, add_part_, add_blob_, drop_parts_, remove_blob_;
   Statement begin_upload_, end_upload_;
+  // Documents of the commit at hand: the first `known_count_`, in the order in which they were
+  // asked for. The others are kept for their memory.
+  std::vector<Stored> known_;
+  size_t known_count_ = 0;
+  size_t known_next_ = 0;
+  std::string packed_;
 };
 
 }  // namespace palyra::journal::sqlite
