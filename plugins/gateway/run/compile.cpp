@@ -167,17 +167,14 @@ std::string fence_text(std::string_view text, std::string_view source) {
   return out;
 }
 
+bool trusted(common::Provenance provenance) {
+  return provenance == common::PROVENANCE_OPERATOR || provenance == common::PROVENANCE_PRINCIPAL ||
+         provenance == common::PROVENANCE_MODEL || provenance == common::PROVENANCE_WORKSPACE;
+}
+
 std::string by_provenance(std::string_view text, common::Provenance provenance,
                           std::string_view source) {
-  switch (provenance) {
-    case common::PROVENANCE_OPERATOR:
-    case common::PROVENANCE_PRINCIPAL:
-    case common::PROVENANCE_MODEL:
-    case common::PROVENANCE_WORKSPACE:
-      return std::string(text);
-    default:
-      return fence_text(text, source);
-  }
+  return trusted(provenance) ? std::string(text) : fence_text(text, source);
 }
 
 Piece system_piece(std::string_view text, std::string source) {
@@ -185,6 +182,27 @@ Piece system_piece(std::string_view text, std::string source) {
   if (!text.empty()) messages.push_back(message(service::ROLE_SYSTEM, std::string(text)));
   return make_piece(tape::SEGMENT_KIND_SYSTEM, std::move(source), common::PROVENANCE_OPERATOR,
                     std::move(messages));
+}
+
+Piece pinned_piece(const std::vector<std::string>& facts) {
+  std::vector<service::ChatMessage> messages;
+  if (!facts.empty()) {
+    // The user's words: they have the user's authority, not the operator's.
+    std::string text = "Keep in mind, for all of this conversation:";
+    for (const std::string& fact : facts) text += "\n- " + fact;
+    messages.push_back(message(service::ROLE_USER, std::move(text)));
+  }
+  return make_piece(tape::SEGMENT_KIND_PINNED, "pinned facts", common::PROVENANCE_PRINCIPAL,
+                    std::move(messages));
+}
+
+Piece summary_piece(const tape::CompactionArtifact& artifact, std::string source) {
+  const std::string text =
+      "Summary of the " + std::to_string(artifact.turns_size()) +
+      " turns of this conversation before those that follow, written by a model:\n" +
+      by_provenance(artifact.summary(), artifact.provenance(), "summary of earlier turns");
+  return make_piece(tape::SEGMENT_KIND_SUMMARY, std::move(source), artifact.provenance(),
+                    {message(service::ROLE_USER, text)});
 }
 
 Piece input_piece(const State& state) { return joined_piece(state, joined_after(state, 0)); }
@@ -214,17 +232,20 @@ std::vector<Piece> run_pieces(const State& state, uint32_t before) {
 }
 
 Piece history_piece(const State& state, std::string source) {
-  std::vector<service::ChatMessage> messages = {
-      message(service::ROLE_USER, joined_after(state, 0).text)};
-  common::Provenance least = common::PROVENANCE_MODEL;
+  const Joined first = joined_after(state, 0);
+  common::Provenance least =
+      trusted(first.provenance) ? common::PROVENANCE_MODEL : common::PROVENANCE_UNTRUSTED;
+  std::vector<service::ChatMessage> messages = {message(service::ROLE_USER, first.text)};
   for (const Turn& turn : state.turns) {
     const Joined joined = joined_after(state, turn.number);
     // An answer that was refused, and the words that refused it, are of no use later.
     if (turn.rejected.empty()) {
       for (auto& one : turn_messages(turn, !joined.empty())) messages.push_back(std::move(one));
-      if (provenance_of(turn) == common::PROVENANCE_UNTRUSTED) least = common::PROVENANCE_UNTRUSTED;
+      if (!trusted(provenance_of(turn))) least = common::PROVENANCE_UNTRUSTED;
     }
-    if (!joined.empty()) messages.push_back(message(service::ROLE_USER, joined.text));
+    if (joined.empty()) continue;
+    messages.push_back(message(service::ROLE_USER, joined.text));
+    if (!trusted(joined.provenance)) least = common::PROVENANCE_UNTRUSTED;
   }
   if (state.phase == Phase::kFailed || state.phase == Phase::kCancelled) {
     messages.push_back(message(service::ROLE_ASSISTANT, state.phase == Phase::kFailed

@@ -26,12 +26,18 @@ Piece make_piece(tape::SegmentKind kind, std::string source, common::Provenance 
 // Text that came from outside, between marks that it cannot forge, with a sentence saying that
 // nothing in it is an instruction. `source` is for the model: "tool web.get".
 std::string fence_text(std::string_view text, std::string_view source);
-// Fences unless the provenance is OPERATOR, PRINCIPAL, MODEL or WORKSPACE.
+// OPERATOR, PRINCIPAL, MODEL or WORKSPACE.
+bool trusted(common::Provenance provenance);
+// Fences what is not trusted.
 std::string by_provenance(std::string_view text, common::Provenance provenance,
                           std::string_view source);
 
 // The system prompt; empty text gives no message.
 Piece system_piece(std::string_view text, std::string source);
+// Facts and rules that the session keeps word for word, said by the user; none gives no message.
+Piece pinned_piece(const std::vector<std::string>& facts);
+// A summary of older turns, as data unless all that it covers is trusted. `source` names it.
+Piece summary_piece(const tape::CompactionArtifact& artifact, std::string source);
 // The input of the run, with the messages that joined it before its first context, in the order of
 // their acceptance.
 Piece input_piece(const State& state);

@@ -32,6 +32,10 @@ ContextPlan plan_context(std::vector<Piece>& pieces, int64_t window, int64_t max
     if (piece.segment.kind() == tape::SEGMENT_KIND_HISTORY) drop(piece);
   }
   for (Piece& piece : pieces) {
+    if (plan.tokens <= plan.budget_tokens) break;
+    if (piece.segment.kind() == tape::SEGMENT_KIND_SUMMARY) drop(piece);
+  }
+  for (Piece& piece : pieces) {
     if (plan.tokens <= plan.budget_tokens || run_pieces <= kKeptRunPieces) break;
     if (piece.segment.kind() != tape::SEGMENT_KIND_RUN) continue;
     drop(piece);

@@ -15,11 +15,11 @@ struct ContextPlan {
 };
 
 // Marks what does not fit as dropped. Order of the pieces is the order of the prompt, stable prefix
-// first: system, agent, history (oldest first), input, run, repair. Dropped first: the oldest
-// history, then the oldest run pieces but the last two; system, agent, input and repair are never
-// dropped. `window` in tokens; 1/5 of it is reserve, from which the output comes; what
-// `max_output_tokens` needs beyond the reserve is taken from the budget too, up to half the window.
-// `fixed_tokens`: tool definitions.
+// first: system, agent, pinned, summary, history (oldest first), input, run, repair. Dropped first:
+// the oldest history, then the summary, then the oldest run pieces but the last two; system, agent,
+// pinned, input and repair are never dropped. `window` in tokens; 1/5 of it is reserve, from which
+// the output comes; what `max_output_tokens` needs beyond the reserve is taken from the budget too,
+// up to half the window. `fixed_tokens`: tool definitions.
 ContextPlan plan_context(std::vector<Piece>& pieces, int64_t window, int64_t max_output_tokens,
                          int64_t fixed_tokens);
 

@@ -1,6 +1,7 @@
 #include "plugins/gateway/run/decide.h"
 
 #include "plugins/gateway/run/answer_contract.h"
+#include "plugins/gateway/run/compaction.h"
 #include "plugins/gateway/run/inputs.h"
 
 #include <algorithm>
@@ -90,6 +91,55 @@ void model_turn(const State& state, const Turn& turn, Decision& decision) {
   wanted->max_output_tokens = output;
   wanted->reserved_tokens =
       state.limits().max_tokens() > 0 || input < INT64_MAX - output ? input + output : INT64_MAX;
+}
+
+// A summary of older turns before the model is asked; without it if the budget does not pay for
+// both.
+void compact(const State& state, const Turn& turn, Decision& decision) {
+  const bool again =
+      !state.compactions.empty() && state.compactions.back().outcome == Compaction::Outcome::kNone;
+  const Slot slot = again ? state.compactions.back().slot : Slot();
+  if (slot.ordinal != 0 && state.in_flight.count(slot.ordinal) != 0) return;
+  const CompactionCost cost = compaction_cost(state, turn);
+  if (cost.affordable) {
+    Wanted* wanted = Wants(state, decision).want(EffectKind::kCompaction, slot, turn.number);
+    wanted->max_output_tokens = cost.output_tokens;
+    wanted->reserved_tokens = cost.input_tokens + cost.output_tokens;
+  } else if (turn.compact == tape::COMPACTION_TRIGGER_BUDGET) {
+    model_turn(state, turn, decision);
+  } else if (turn.compact == tape::COMPACTION_TRIGGER_OVERFLOW) {
+    fail(state, decision, turn.failure.code() > 0 ? turn.failure.code() : kOutOfRange,
+         turn.failure.message());
+  } else {
+    fail(state, decision, kResourceExhausted,
+         "The run's budget of " + std::to_string(state.limits().max_tokens()) +
+             " tokens does not pay for a summary; raise max_tokens.");
+  }
+}
+
+// A run whose purpose is the compaction: the context as it is, the summary, what it did.
+void compaction_run(const State& state, const Turn& turn, Decision& decision) {
+  if (turn.phase == TurnPhase::kContext) {
+    Wants(state, decision).want(EffectKind::kContext, turn.context, turn.number);
+    return;
+  }
+  if (turn.phase == TurnPhase::kCompact && turn.gathered.compaction_wanted()) {
+    return compact(state, turn, decision);
+  }
+  if (!state.compactions.empty() &&
+      state.compactions.back().outcome == Compaction::Outcome::kFailed) {
+    const common::Failure& failure = state.compactions.back().failure;
+    return fail(state, decision, failure.code() > 0 ? failure.code() : kUnavailable,
+                failure.message());
+  }
+  tape::RunEvent event;
+  tape::RunCompleted& completed = *event.mutable_run_completed();
+  completed.set_text(state.compactions.empty()
+                         ? "Nothing to compact: the last " + std::to_string(kKeptTurns) +
+                               " turns stay word for word, and there are no others."
+                         : compaction_words(state.compactions.back().finished));
+  *completed.mutable_usage() = state.usage;
+  decision.append.push_back(std::move(event));
 }
 
 void retry(const State& state, const Turn& turn, Decision& decision) {
@@ -235,6 +285,10 @@ Decision decide(const State& state, const SchemaCheck& schema_check) {
          turn->failure.message());
     return decision;
   }
+  if (state.compacts()) {
+    compaction_run(state, *turn, decision);
+    return decision;
+  }
   if (is_interrupting(state)) {
     if (interrupt(state, decision)) next_turn(state, decision);
     return decision;
@@ -242,6 +296,9 @@ Decision decide(const State& state, const SchemaCheck& schema_check) {
   switch (turn->phase) {
     case TurnPhase::kContext:
       Wants(state, decision).want(EffectKind::kContext, turn->context, turn->number);
+      break;
+    case TurnPhase::kCompact:
+      compact(state, *turn, decision);
       break;
     case TurnPhase::kModel:
       model_turn(state, *turn, decision);

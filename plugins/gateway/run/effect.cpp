@@ -86,6 +86,17 @@ tape::RunEvent started_event(const State& state, const Wanted& wanted, const Sta
                                 model + ":" + std::to_string(wanted.max_output_tokens)));
     started.set_turn(wanted.turn);
     started.set_model(model);
+  } else if (wanted.kind == EffectKind::kCompaction) {
+    tape::CompactionStarted& started = *event.mutable_compaction_started();
+    const Turn& waiting = state.turns.at(wanted.turn - 1);
+    const std::string& model = state.created.agent().model();
+    *started.mutable_start() =
+        start_of(state, wanted,
+                 digest::sha256("compaction:" + waiting.gathered.request_digest() + ":" + model +
+                                ":" + std::to_string(wanted.max_output_tokens)));
+    started.set_trigger(waiting.compact);
+    started.set_model(model);
+    started.set_turn(state.compacts() ? 0 : wanted.turn);
   } else if (wanted.kind == EffectKind::kTimer) {
     tape::TimerStarted& started = *event.mutable_timer_started();
     *started.mutable_start() =

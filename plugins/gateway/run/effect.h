@@ -21,7 +21,7 @@ struct Wanted {
   uint32_t call_index = 0;  // for kPolicy, kApproval, kTool
   uint32_t round = 1;       // for kPolicy: 1 = on proposal, 2 and up = again after an approval
   bool verify = false;      // for kTool: ask the tool, do not call it
-  // For kModel.
+  // For kModel and kCompaction.
   int64_t max_output_tokens = 0;
   int64_t reserved_tokens = 0;
   // For kTimer.

@@ -1,6 +1,7 @@
 #include "plugins/gateway/run/evolve.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/gateway/run/compaction.h"
 #include "plugins/gateway/run/inputs.h"
 
 #include <algorithm>
@@ -164,6 +165,16 @@ void fold(State& state, const tape::ContextStarted& event, int64_t now, uint64_t
   }
 }
 
+// Once in a run for each reason, and never again after one failed.
+bool compact_first(const State& state, Turn& turn, tape::CompactionTrigger trigger) {
+  for (const Compaction& before : state.compactions) {
+    if (before.trigger == trigger || before.outcome == Compaction::Outcome::kFailed) return false;
+  }
+  turn.compact = trigger;
+  turn.phase = TurnPhase::kCompact;
+  return true;
+}
+
 void fold(State& state, const tape::ContextGathered& event) {
   Effect* effect = flying(state, event.ordinal(), EffectKind::kContext);
   Turn* turn = effect != nullptr ? turn_of(state, effect->turn) : nullptr;
@@ -171,6 +182,11 @@ void fold(State& state, const tape::ContextGathered& event) {
   land(state, event.ordinal());
   turn->gathered = event;
   turn->phase = TurnPhase::kModel;
+  if (state.compacts()) {
+    compact_first(state, *turn, tape::COMPACTION_TRIGGER_COMMAND);
+  } else if (event.compaction_wanted()) {
+    compact_first(state, *turn, tape::COMPACTION_TRIGGER_BUDGET);
+  }
 }
 
 void fold(State& state, const tape::ModelTurnStarted& event, int64_t now, uint64_t seq) {
@@ -178,10 +194,13 @@ void fold(State& state, const tape::ModelTurnStarted& event, int64_t now, uint64
   Effect effect;
   effect.kind = EffectKind::kModel;
   effect.turn = event.turn();
-  if (turn == nullptr || turn->phase != TurnPhase::kModel || turn->failed ||
-      !begin(state, event.start(), turn->model, effect, now)) {
-    corrupt(state, seq, "a model_turn_started that does not follow");
+  // A compaction that the budget does not pay for is left out.
+  const bool follows = turn != nullptr && !turn->failed && !state.compacts() &&
+                       (turn->phase == TurnPhase::kModel || turn->phase == TurnPhase::kCompact);
+  if (!follows || !begin(state, event.start(), turn->model, effect, now)) {
+    return corrupt(state, seq, "a model_turn_started that does not follow");
   }
+  turn->phase = TurnPhase::kModel;
 }
 
 // The turn whose model attempt in flight the result is for, which is landed.
@@ -293,6 +312,88 @@ void fold(State& state, const tape::ModelTurnFailed& event) {
                  turn->same_failures >= state.limits().max_repeated_failures();
   turn->phase = TurnPhase::kWaiting;
   turn->timer = {};
+  if (event.kind() == service::FAILURE_KIND_CONTEXT_OVERFLOW && compactable(turn->gathered) &&
+      turn->failures < kModelFailures) {
+    turn->failed = !compact_first(state, *turn, tape::COMPACTION_TRIGGER_OVERFLOW);
+  }
+}
+
+void fold(State& state, const tape::CompactionStarted& event, int64_t now, uint64_t seq) {
+  Turn* turn = state.turn();
+  Effect effect;
+  effect.kind = EffectKind::kCompaction;
+  effect.effect_class = common::EFFECT_CLASS_NONE;
+  Compaction compaction;
+  const bool again =
+      !state.compactions.empty() && state.compactions.back().outcome == Compaction::Outcome::kNone;
+  if (again) compaction = state.compactions.back();
+  compaction.trigger = event.trigger();
+  if (turn != nullptr) effect.turn = turn->number;
+  if (turn == nullptr || turn->phase != TurnPhase::kCompact || event.trigger() != turn->compact ||
+      !begin(state, event.start(), compaction.slot, effect, now)) {
+    return corrupt(state, seq, "a compaction_started that does not follow");
+  }
+  if (again) state.compactions.pop_back();
+  state.compactions.push_back(std::move(compaction));
+}
+
+// The compaction in flight that the result is for, which is landed.
+Compaction* land_compaction(State& state, uint64_t ordinal, uint32_t attempt, int64_t& reserved) {
+  Effect* effect = flying(state, ordinal, EffectKind::kCompaction);
+  if (effect == nullptr || effect->attempt != attempt || state.compactions.empty() ||
+      state.turn() == nullptr) {
+    return nullptr;
+  }
+  reserved = land(state, ordinal).reserved_tokens;
+  return &state.compactions.back();
+}
+
+// The run goes on without it: what does not fit is dropped. A prompt that the provider refused ends
+// the run with that refusal.
+void give_up(State& state, Compaction& compaction, common::Failure failure) {
+  compaction.outcome = Compaction::Outcome::kFailed;
+  compaction.failure = std::move(failure);
+  Turn& turn = *state.turn();
+  if (compaction.trigger == tape::COMPACTION_TRIGGER_OVERFLOW) {
+    turn.failed = true;
+    turn.phase = TurnPhase::kWaiting;
+  } else {
+    turn.phase = state.compacts() ? TurnPhase::kClosed : TurnPhase::kModel;
+  }
+}
+
+void fold(State& state, const tape::CompactionFinished& event) {
+  int64_t reserved = 0;
+  Compaction* compaction = land_compaction(state, event.ordinal(), event.attempt(), reserved);
+  if (compaction == nullptr) return;
+  settle(state, tokens_of(event.usage()), reserved);
+  add_usage(state, event.usage());
+  compaction->outcome = Compaction::Outcome::kFinished;
+  compaction->finished = event;
+  // Another gathering, with an ordinal of its own.
+  state.turn()->context = {};
+  state.turn()->phase = state.compacts() ? TurnPhase::kClosed : TurnPhase::kContext;
+}
+
+void fold(State& state, const tape::CompactionFailed& event) {
+  int64_t reserved = 0;
+  Compaction* compaction = land_compaction(state, event.ordinal(), event.attempt(), reserved);
+  if (compaction == nullptr) return;
+  settle(state, event.has_usage() ? tokens_of(event.usage()) : reserved, reserved);
+  if (event.has_usage()) add_usage(state, event.usage());
+  give_up(state, *compaction, event.failure());
+}
+
+void interrupt_compaction(State& state, uint64_t ordinal, uint32_t attempt) {
+  int64_t reserved = 0;
+  Compaction* compaction = land_compaction(state, ordinal, attempt, reserved);
+  if (compaction == nullptr) return;
+  settle(state, reserved, reserved);
+  if (++compaction->interruptions < kInterruptions) return;
+  common::Failure failure;
+  failure.set_code(14);
+  failure.set_message("The compaction was cut off " + std::to_string(kInterruptions) + " times.");
+  give_up(state, *compaction, std::move(failure));
 }
 
 void fold(State& state, const tape::TimerStarted& event, int64_t now, uint64_t seq) {
@@ -466,6 +567,8 @@ void fold(State& state, const tape::EffectInterrupted& event, uint64_t seq) {
       return;
     case EffectKind::kModel:
       return interrupt_model(state, effect.ordinal, effect.attempt, "", seq);
+    case EffectKind::kCompaction:
+      return interrupt_compaction(state, effect.ordinal, effect.attempt);
     case EffectKind::kApproval:
     case EffectKind::kTimer:
       return;
@@ -587,8 +690,11 @@ void evolve(State& state, const tape::RunEvent& event, int64_t wall_time_ns, uin
     case E::kInputAdded:
       return add_input(state, event.input_added(), seq);
     case E::kCompactionStarted:
+      return fold(state, event.compaction_started(), wall_time_ns, seq);
     case E::kCompactionFinished:
+      return fold(state, event.compaction_finished());
     case E::kCompactionFailed:
+      return fold(state, event.compaction_failed());
     case E::EVENT_NOT_SET:
       return corrupt(state, seq, "a type that this version does not know");
   }

@@ -33,6 +33,7 @@ std::vector<tape::RunEvent> interrupt_effect(const State& state, const Effect& e
       }
       [[fallthrough]];
     case EffectKind::kContext:
+    case EffectKind::kCompaction:
     case EffectKind::kPolicy: {
       tape::EffectInterrupted& interrupted = *event.mutable_effect_interrupted();
       interrupted.set_ordinal(effect.ordinal);

@@ -18,9 +18,17 @@ namespace service = palyra::service::v1;
 namespace tape = palyra::tape::v1;
 
 // Version of decide/evolve; goes up when decide() wants something else for a tape that exists.
-constexpr uint32_t kLoopVersion = 1;
+constexpr uint32_t kLoopVersion = 2;
 
-enum class EffectKind : uint8_t { kContext, kModel, kPolicy, kApproval, kTool, kTimer };
+enum class EffectKind : uint8_t {
+  kContext,
+  kModel,
+  kPolicy,
+  kApproval,
+  kTool,
+  kTimer,
+  kCompaction
+};
 
 // An effect that was started and has no result.
 struct Effect {
@@ -75,6 +83,7 @@ struct Call {
 
 enum class TurnPhase : uint8_t {
   kContext,  // what the model will see is not known
+  kCompact,  // older turns of the session are to be summarised first
   kModel,    // the model has not answered
   kWaiting,  // a failed attempt waits for its timer
   kTools,    // the model proposed calls
@@ -88,7 +97,9 @@ struct Turn {
   Slot context;
   Slot model;
   Slot timer;
-  tape::ContextGathered gathered;
+  tape::ContextGathered gathered;  // the last
+  // Why the turn waits, or waited, for a compaction.
+  tape::CompactionTrigger compact = tape::COMPACTION_TRIGGER_UNSPECIFIED;
   // The answer of the attempt that ended well.
   std::string text;
   std::string reasoning;
@@ -114,6 +125,18 @@ struct Input {
   uint32_t after_turn = 0;  // it follows this turn in the transcript; 0 = the first message
 };
 
+// Older turns of the session summarised by a model. Failed or finished, it is not tried again for
+// the same reason in the same run.
+struct Compaction {
+  enum class Outcome : uint8_t { kNone, kFinished, kFailed };
+  tape::CompactionTrigger trigger = tape::COMPACTION_TRIGGER_UNSPECIFIED;
+  Slot slot;
+  uint32_t interruptions = 0;
+  Outcome outcome = Outcome::kNone;
+  tape::CompactionFinished finished;
+  common::Failure failure;
+};
+
 enum class Phase : uint8_t { kNone, kQueued, kActive, kCompleted, kCancelled, kFailed };
 
 struct State {
@@ -124,6 +147,7 @@ struct State {
   std::vector<Turn> turns;
   std::vector<Input> inputs;   // in order of acceptance
   int64_t start_after_ms = 0;  // wall time until which a QUEUED run may wait for more; 0 = none
+  std::vector<Compaction> compactions;   // only the last may be under way
   std::map<uint64_t, Effect> in_flight;  // by ordinal
   uint64_t next_ordinal = 1;
   uint64_t last_seq = 0;
@@ -156,6 +180,8 @@ struct State {
   bool exists() const { return phase != Phase::kNone; }
   bool terminal() const { return phase >= Phase::kCompleted; }
   const std::string& run_id() const { return created.run_id(); }
+  // Made to compact the session's history: has no input and adds no turn.
+  bool compacts() const { return created.purpose() == tape::RUN_PURPOSE_COMPACT; }
   const tape::RunLimits& limits() const { return created.limits(); }
   // Cancelled, out of time, or refused by a limit: nothing new is begun.
   bool stopping() const { return cancel.has_value() || time_is_up || !repeated_tool.empty(); }

@@ -42,10 +42,16 @@ std::string dump(const State& state) {
     add(input.after_turn);
     out += input.added.text();
   }
+  for (const Compaction& compaction : state.compactions) {
+    add(static_cast<int>(compaction.trigger));
+    add(static_cast<int>(compaction.outcome));
+    add(compaction.slot.attempt);
+  }
   for (const Turn& turn : state.turns) {
     out += "\n";
     add(static_cast<int>(turn.phase));
     add(turn.failures);
+    add(static_cast<int>(turn.compact));
     out += turn.text + turn.rejected;
     for (const Call& call : turn.calls) {
       add(static_cast<int>(call.phase));
@@ -96,7 +102,15 @@ class Walk {
       case EffectKind::kContext:
         event.mutable_context_gathered()->set_ordinal(effect.ordinal);
         event.mutable_context_gathered()->set_tokens(pick(0, 300));
+        event.mutable_context_gathered()->set_compaction_wanted(chance(30));
+        for (int64_t turns = pick(0, 9); turns > 0; --turns) {
+          auto& segment = *event.mutable_context_gathered()->add_segments();
+          segment.set_kind(tape::SEGMENT_KIND_HISTORY);
+          segment.set_tokens(pick(0, 100));
+        }
         break;
+      case EffectKind::kCompaction:
+        return compaction_result(effect);
       case EffectKind::kModel:
         return model_result(story, effect);
       case EffectKind::kPolicy: {
@@ -153,6 +167,22 @@ class Walk {
     } else if (chance(80)) {
       finished.set_text("The answer is 4.");
     }
+    return event;
+  }
+
+  tape::RunEvent compaction_result(const Effect& effect) {
+    tape::RunEvent event;
+    if (chance(30)) {
+      auto& failed = *event.mutable_compaction_failed();
+      failed.set_ordinal(effect.ordinal);
+      failed.set_attempt(effect.attempt);
+      if (chance(50)) failed.mutable_usage();
+      return event;
+    }
+    auto& finished = *event.mutable_compaction_finished();
+    finished.set_ordinal(effect.ordinal);
+    finished.set_attempt(effect.attempt);
+    finished.mutable_usage()->set_output_tokens(pick(0, effect.reserved_tokens));
     return event;
   }
 
@@ -253,6 +283,7 @@ void walk(uint64_t seed) {
   Walk world(seed);
   Story story(world.limits());
   if (world.chance(20)) story.created().set_ask_mode(tape::ASK_MODE_DENY);
+  if (world.chance(10)) story.created().set_purpose(tape::RUN_PURPOSE_COMPACT);
   tape::RunEvent created;
   *created.mutable_run_created() = story.created();
   story.append(created);
@@ -336,7 +367,9 @@ TEST(Walk, EveryRunEndsAndKeepsItsPromises) {
 // A tape of every kind of record, for the hostile tests.
 std::vector<Record> rich_tape() {
   Story story;
-  story.begin().context().model_fails(service::FAILURE_KIND_UNAVAILABLE, true).timer().crash("x");
+  story.begin().context_of(9, true).crash().compacted().context_of(7, false, true);
+  story.model_fails(service::FAILURE_KIND_CONTEXT_OVERFLOW, false).compacted().context();
+  story.model_fails(service::FAILURE_KIND_UNAVAILABLE, true).timer().crash("x");
   story.model("", {{"a"}, {"b"}, {"c"}});
   story.policy(0, tape::VERDICT_ASK).policy(1, tape::VERDICT_ALLOW);
   story.policy(2, tape::VERDICT_ALLOW, common::EFFECT_CLASS_VERIFIABLE);

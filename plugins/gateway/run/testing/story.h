@@ -104,6 +104,51 @@ class Story {
     append(event);
     return step();
   }
+  // A context with that many earlier turns of 100 tokens each.
+  Story& context_of(int turns, bool compaction_wanted, bool summary = false) {
+    tape::RunEvent event;
+    const Effect effect = flying(EffectKind::kContext);
+    auto& gathered = *event.mutable_context_gathered();
+    gathered.set_ordinal(effect.ordinal);
+    gathered.set_turn(effect.turn);
+    gathered.set_budget_tokens(24'000);
+    gathered.set_compaction_wanted(compaction_wanted);
+    if (summary) gathered.add_segments()->set_kind(tape::SEGMENT_KIND_SUMMARY);
+    for (int i = 0; i < turns; ++i) {
+      auto& segment = *gathered.add_segments();
+      segment.set_kind(tape::SEGMENT_KIND_HISTORY);
+      segment.set_tokens(100);
+    }
+    gathered.set_tokens(100 + 100 * turns);
+    append(event);
+    return step();
+  }
+  Story& compacted(uint32_t turns = 4) {
+    tape::RunEvent event;
+    const Effect effect = flying(EffectKind::kCompaction);
+    auto& finished = *event.mutable_compaction_finished();
+    finished.set_ordinal(effect.ordinal);
+    finished.set_attempt(effect.attempt);
+    finished.set_turns(turns);
+    finished.set_tokens_before(8'400);
+    finished.set_tokens_after(610);
+    finished.mutable_usage()->set_input_tokens(400);
+    finished.mutable_usage()->set_output_tokens(60);
+    append(event);
+    return step();
+  }
+  Story& compaction_fails() {
+    tape::RunEvent event;
+    const Effect effect = flying(EffectKind::kCompaction);
+    auto& failed = *event.mutable_compaction_failed();
+    failed.set_ordinal(effect.ordinal);
+    failed.set_attempt(effect.attempt);
+    failed.mutable_failure()->set_code(14);
+    failed.mutable_failure()->set_message("the summariser is away");
+    failed.mutable_usage();
+    append(event);
+    return step();
+  }
   struct Proposal {
     std::string tool;
     std::string arguments = "{}";
