@@ -151,7 +151,7 @@ CompactionPlan plan_compaction(const tape::CompactionArtifact& previous,
   if (!previous.summary().empty()) {
     before = fence_text(previous.summary(), "the summary so far") + "\n\n";
     plan.provenance = lesser(plan.provenance, previous.provenance());
-    plan.tokens_before += tokens::estimate(previous.summary());
+    plan.tokens_before += std::max<int64_t>(previous.tokens_before(), 0);
   }
   const int64_t room =
       std::max<int64_t>(max_input_tokens - kPromptTokens - tokens::estimate(before), 64);

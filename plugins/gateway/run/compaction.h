@@ -35,7 +35,8 @@ CompactionCost compaction_cost(const State& state, const Turn& turn);
 struct CompactionPlan {
   size_t turns = 0;  // covered: the first of those offered
   service::ChatRequest request;
-  int64_t tokens_before = 0;  // of the covered turns and of the summary that this one builds on
+  int64_t tokens_before =
+      0;  // of the covered turns, those of the summary that this one builds on too
   common::Provenance provenance = common::PROVENANCE_UNTRUSTED;
 };
 

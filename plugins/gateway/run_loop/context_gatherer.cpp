@@ -1,5 +1,7 @@
 #include "plugins/gateway/run_loop/context_gatherer.h"
 
+#include "plugins/gateway/run/compaction.h"
+
 #include <utility>
 
 namespace palyra::gateway {
@@ -25,12 +27,18 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
     auto prompt = co_await environment.text_blob(agent.system_prompt_digest());
     if (!prompt.ok()) co_return prompt.status();
     pieces.push_back(run::system_piece(*prompt, "agent " + agent.agent_id()));
+    pieces.back().segment.set_blob_digest(agent.system_prompt_digest());
   }
   auto history = co_await session->history(window);
   if (!history.ok()) co_return history.status();
-  for (auto& piece : *history) pieces.push_back(std::move(piece));
-  pieces.push_back(run::input_piece(state));
-  refer(pieces.back(), stream, 1, 1);
+  if (history->pinned) pieces.push_back(std::move(*history->pinned));
+  if (history->summary) pieces.push_back(std::move(*history->summary));
+  const bool summarised = history->summary.has_value();
+  for (auto& one : history->turns) pieces.push_back(std::move(one.piece));
+  if (!state.compacts()) {
+    pieces.push_back(run::input_piece(state));
+    refer(pieces.back(), stream, 1, 1);
+  }
   for (auto& piece : run::run_pieces(state, turn)) {
     refer(piece, stream, 1, state.last_seq);
     pieces.push_back(std::move(piece));
@@ -40,7 +48,7 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
   std::vector<service::ToolDefinition> tools;
   for (const auto& [name, tool] : catalogue->tools) {
     const std::vector<std::string> allowed(agent.tools().begin(), agent.tools().end());
-    if (!policy::matches_any(allowed, name)) continue;
+    if (state.compacts() || !policy::matches_any(allowed, name)) continue;
     auto& definition = tools.emplace_back();
     definition.set_name(name);
     definition.set_description(tool.info.description());
@@ -53,6 +61,10 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
   const std::string model =
       slash == std::string::npos ? agent.model() : agent.model().substr(slash + 1);
 
+  const bool compaction_wanted = state.compacts()
+                                     ? summarised || history->turns.size() > run::kKeptTurns
+                                     : run::compaction_wanted(pieces, plan, history->complete);
+
   Gathered out;
   out.request = run::compile(pieces, tools, model, state.created.response_schema_json());
   out.event.set_ordinal(ordinal);
@@ -63,6 +75,7 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
   out.event.set_tokens(plan.tokens);
   out.event.set_budget_tokens(plan.budget_tokens);
   out.event.set_request_digest(run::request_digest(out.request));
+  out.event.set_compaction_wanted(compaction_wanted);
   co_return out;
 }
 

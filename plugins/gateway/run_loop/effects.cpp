@@ -79,6 +79,10 @@ void RunLoop::launch(const run::Wanted& wanted) {
       flights_[wanted.ordinal] = {};
       environment_.tasks.spawn(run_tool(wanted));
       break;
+    case run::EffectKind::kCompaction:
+      flights_[wanted.ordinal] = {};
+      environment_.tasks.spawn(run_compaction(wanted));
+      break;
     case run::EffectKind::kApproval:
     case run::EffectKind::kTimer:
       arm_deadline(found->second);

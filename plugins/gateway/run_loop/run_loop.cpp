@@ -44,6 +44,10 @@ uint64_t result_of(const tape::RunEvent& event) {
       return event.effect_interrupted().ordinal();
     case tape::RunEvent::kTimerFired:
       return event.timer_fired().ordinal();
+    case tape::RunEvent::kCompactionFinished:
+      return event.compaction_finished().ordinal();
+    case tape::RunEvent::kCompactionFailed:
+      return event.compaction_failed().ordinal();
     default:
       return 0;
   }
@@ -111,6 +115,11 @@ void RunLoop::add(tape::RunEvent event) {
 }
 
 Task<Status> RunLoop::settle() {
+  if (compacted_) {
+    // What is gathered next must see the summary, and a summary is seen once it is durable.
+    const Status status = co_await commit();
+    if (!status.ok() || environment_.stopping) co_return status;
+  }
   for (;;) {
     run::Decision decision = run::decide(state_, environment_.schema_check);
     if (decision.stop_in_flight) begin_stop();
@@ -246,9 +255,10 @@ void RunLoop::add_turn_record(service::CommitRequest& request, api::Session& ses
   const int64_t now = stamp();
   session.set_updated_at_ms(now / kNanosPerMilli);
   session.set_active_run("");
-  const bool said = state_.phase == run::Phase::kCompleted ||
-                    std::any_of(state_.turns.begin(), state_.turns.end(),
-                                [](const run::Turn& turn) { return turn.finished_seq != 0; });
+  const bool said = !state_.compacts() &&
+                    (state_.phase == run::Phase::kCompleted ||
+                     std::any_of(state_.turns.begin(), state_.turns.end(),
+                                 [](const run::Turn& turn) { return turn.finished_seq != 0; }));
   if (said) {
     const std::string turn_id = environment_.world.ids.ulid();
     run::Piece piece = run::history_piece(state_, "turn " + turn_id);
@@ -259,16 +269,44 @@ void RunLoop::add_turn_record(service::CommitRequest& request, api::Session& ses
     auto& added = *event.mutable_turn_added();
     added.set_turn_id(turn_id);
     added.set_parent(session.head_turn());
+    if (session.head_seq() != 0) {
+      added.mutable_parent_at()->set_turn_id(session.head_turn());
+      added.mutable_parent_at()->set_session_id(session.head_session());
+      added.mutable_parent_at()->set_seq(session.head_seq());
+    }
     added.set_run_id(state_.run_id());
     added.set_first_seq(1);
     added.set_last_seq(state_.last_seq);
     added.set_tokens(piece.segment.tokens());
-    append(request, session_stream(session_->id()), session_->seq(), event, now);
-    session.set_head_turn(turn_id);
+    const std::string stream = session_stream(session_->id());
+    append(request, stream, session_->seq(), event, now);
+    finished_turn_.emplace();
+    finished_turn_->at.set_turn_id(turn_id);
+    finished_turn_->at.set_session_id(session_->id());
+    finished_turn_->at.set_seq(last_seq(request, stream, session_->seq()));
+    finished_turn_->piece = std::move(piece);
+    set_head(session, finished_turn_->at);
     session.set_turns(session.turns() + 1);
-    finished_turn_ = std::move(piece);
   }
   put_session(request, session);
+}
+
+// The session shows the covered turns as the summary from this commit on.
+Task<Status> RunLoop::add_compaction_record(service::CommitRequest& request,
+                                            api::Session* session) {
+  auto view = co_await session_->view();
+  if (!view.ok()) co_return view.status();
+  tape::SessionEvent event;
+  *event.mutable_compacted() = *compacted_;
+  const std::string stream = session_stream(session_->id());
+  append(request, stream, session_->seq(), event, stamp());
+  fold_view(*view, event);
+  put_view(request, session_->id(), *view);
+  if (session->compacted_seq() == 0) {
+    session->set_compacted_seq(last_seq(request, stream, session_->seq()));
+  }
+  new_view_ = std::move(*view);
+  co_return Status();
 }
 
 Task<Status> RunLoop::commit() {
@@ -277,7 +315,8 @@ Task<Status> RunLoop::commit() {
   std::optional<api::Session> session_doc = std::move(opening_.session_doc);
   opening_.session_doc.reset();
 
-  if (state_.terminal() && state_.started.loop_version() != 0) {
+  const bool last = state_.terminal() && state_.started.loop_version() != 0;
+  if (last || compacted_) {
     if (!opening_.guard) opening_.guard = co_await session_->lock();
     // The opening may have the document already; only the last state of it is wanted.
     api::Session session = session_doc ? *session_doc : session_->doc();
@@ -287,7 +326,24 @@ Task<Status> RunLoop::commit() {
         if (puts.Get(i).collection() == kSessions) puts.DeleteSubrange(i, 1);
       }
     }
-    add_turn_record(request, session);
+    for (int64_t backoff = kFirstBackoffNs; compacted_;) {
+      const Status status = co_await add_compaction_record(request, &session);
+      if (environment_.stopping) co_return status;
+      if (status.ok()) {
+        compacted_.reset();
+        if (!last) put_session(request, session);
+        break;
+      }
+      if (!try_again(status)) {
+        session_->give_up();
+        co_return status;
+      }
+      co_await sleep_until(environment_.world.executor,
+                           environment_.world.clock.mono_now() + backoff);
+      if (environment_.stopping) co_return status;
+      backoff = std::min(backoff * 2, kLastBackoffNs);
+    }
+    if (last) add_turn_record(request, session);
     session_doc = std::move(session);
   }
   const std::string stream = run_stream(state_.run_id());
@@ -323,6 +379,7 @@ Task<Status> RunLoop::commit() {
 void RunLoop::after_commit(const service::CommitResponse& response,
                            const std::optional<api::Session>& session_doc) {
   if (session_doc) session_->committed(response, *session_doc);
+  if (new_view_) session_->set_view(std::move(*std::exchange(new_view_, std::nullopt)));
   if (finished_turn_) {
     session_->add_turn(std::move(*finished_turn_));
     finished_turn_.reset();
@@ -407,6 +464,8 @@ void RunLoop::drain() {
       }
     }
     if (event.has_cancel_requested() && state_.cancel) continue;
+    if (event.has_compaction_finished())
+      compacted_ = std::exchange(ready_compaction_, std::nullopt);
     add(std::move(event));
   }
   if (std::exchange(grace_over_, false)) {

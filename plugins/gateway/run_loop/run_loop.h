@@ -87,6 +87,7 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   void note_for_commit(const tape::RunEvent& event, service::CommitRequest& request);
   void close_approvals(service::CommitRequest& request);
   void add_turn_record(service::CommitRequest& request, api::Session& session);
+  Task<Status> add_compaction_record(service::CommitRequest& request, api::Session* session);
   void after_commit(const service::CommitResponse& response,
                     const std::optional<api::Session>& session_doc);
   bool accepts(const tape::RunEvent& event) const;
@@ -103,6 +104,7 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   void arm_deadline(const run::Effect& effect);
   Task<void> run_model(run::Wanted wanted);
   Task<void> run_tool(run::Wanted wanted);
+  Task<void> run_compaction(run::Wanted wanted);  // compactor.cpp
   Task<tape::RunEvent> call_tool(run::Wanted wanted, common::v1::ToolCall call, CancelToken cancel);
   Task<void> pause(uint32_t attempt, CancelToken cancel);
   Task<void> store_partial();
@@ -136,7 +138,12 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   bool cancel_durable_;
 
   std::optional<service::ChatRequest> request_;  // of the turn whose context is in force
-  std::optional<run::Piece> finished_turn_;
+  std::optional<HistoryTurn> finished_turn_;
+  // What the compaction in flight came to, until its result is taken from the inbox; then to be
+  // appended to the session's stream in the same commit.
+  std::optional<tape::Compacted> ready_compaction_;
+  std::optional<tape::Compacted> compacted_;
+  std::optional<store::SessionView> new_view_;  // with the commit under way
 
   // The turn in flight.
   std::string text_;

@@ -43,6 +43,7 @@ std::vector<service::DeclareRequest> declarations() {
   out.back().set_audited(true);
   out.push_back(declaration(kInputs, {}));
   out.push_back(declaration(kPartials, {}));
+  out.push_back(declaration(kViews, {}));
   return out;
 }
 
@@ -205,6 +206,14 @@ void append(service::CommitRequest& commit, const std::string& stream, uint64_t 
 void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             const tape::RunEvent& event, int64_t wall_time_ns) {
   append_event(commit, stream, expected_seq, event, wall_time_ns);
+}
+
+uint64_t last_seq(const service::CommitRequest& commit, const std::string& stream,
+                  uint64_t expected_seq) {
+  for (const auto& batch : commit.appends()) {
+    if (batch.stream() == stream) return expected_seq + static_cast<uint64_t>(batch.records_size());
+  }
+  return expected_seq;
 }
 
 const service::Appended* appended(const service::CommitResponse& response,

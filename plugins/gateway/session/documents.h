@@ -26,6 +26,7 @@ inline constexpr char kRuns[] = "runs";            // api::Run by run id
 inline constexpr char kApprovals[] = "approvals";  // api::Approval by approval id; audited
 inline constexpr char kInputs[] = "inputs";        // api::RouteMessageResponse by hashed key
 inline constexpr char kPartials[] = "partials";    // tape::ModelTurnInterrupted by run id
+inline constexpr char kViews[] = "views";          // store::SessionView by session id
 inline constexpr char kAuditStream[] = "audit";
 
 std::string run_stream(std::string_view run_id);
@@ -61,6 +62,9 @@ void append(service::CommitRequest& commit, const std::string& stream, uint64_t 
             const tape::SessionEvent& event, int64_t wall_time_ns);
 void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             const tape::RunEvent& event, int64_t wall_time_ns);
+// The sequence number that the last record appended there will have.
+uint64_t last_seq(const service::CommitRequest& commit, const std::string& stream,
+                  uint64_t expected_seq);
 // What the journal says of that stream's append; null if there was none.
 const service::Appended* appended(const service::CommitResponse& response,
                                   const std::string& stream);

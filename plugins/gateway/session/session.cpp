@@ -1,47 +1,10 @@
 #include "plugins/gateway/session/session.h"
 
-#include "plugins/gateway/run/evolve.h"
+#include "plugins/common/digest/digest.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace palyra::gateway {
-namespace {
-
-constexpr uint32_t kWalkRecords = 64;
-// Of one earlier run as context; a longer tape ends with its last records missing.
-constexpr uint64_t kRunBytes = 4 * 1024 * 1024;
-
-// The earlier run behind a turn as one piece of context; empty messages if its tape is gone.
-Task<Result<run::Piece>> read_turn(Journal& journal, tape::TurnAdded turn) {
-  run::State state;
-  uint64_t next = std::max<uint64_t>(turn.first_seq(), 1);
-  uint64_t bytes = 0;
-  while (next <= turn.last_seq() && bytes < kRunBytes) {
-    service::ReadRequest request;
-    request.set_stream(run_stream(turn.run_id()));
-    request.set_from_seq(next);
-    auto page = co_await journal.read(std::move(request));
-    if (!page.ok()) co_return page.status();
-    if (page->records().empty()) break;
-    for (const auto& record : page->records()) {
-      tape::RunEvent event;
-      if (!record.erased() && event.ParseFromString(record.payload())) {
-        run::evolve(state, event, record.wall_time_ns(), record.seq());
-      }
-      next = record.seq() + 1;
-      bytes += record.payload().size();
-    }
-  }
-  run::Piece piece = run::history_piece(state, "turn " + turn.turn_id());
-  piece.segment.set_stream(run_stream(turn.run_id()));
-  piece.segment.set_first_seq(turn.first_seq());
-  piece.segment.set_last_seq(turn.last_seq());
-  co_return piece;
-}
-
-}  // namespace
-
 Task<Result<std::shared_ptr<Session>>> Session::load(World& world, const Options& options,
                                                      std::string session_id) {
   auto doc = co_await gateway::load<api::Session>(world.journal, kSessions, session_id,
@@ -90,68 +53,112 @@ void Session::committed(const service::CommitResponse& response, api::Session do
   doc_ = std::move(doc);
 }
 
-Task<Result<std::vector<run::Piece>>> Session::history(int64_t tokens) {
-  if (!tail_known_) {
-    if (seq_ > 0) {
-      const Status status = co_await read_history(tokens);
-      if (!status.ok()) co_return status;
-    }
-    tail_known_ = true;
+Task<Result<History>> Session::history(int64_t tokens) {
+  auto shown = co_await view();
+  if (!shown.ok()) co_return shown.status();
+  if (!history_) {
+    auto found = co_await read_history(tokens, *shown);
+    if (!found.ok()) co_return found.status();
+    history_ = std::move(*found);
+    history_tokens_ = 0;
+    for (const HistoryTurn& turn : history_->turns) history_tokens_ += turn.piece.segment.tokens();
   }
-  while (tail_.size() > 1 && tail_tokens_ - tail_.front().segment.tokens() >= tokens) {
-    tail_tokens_ -= tail_.front().segment.tokens();
-    tail_.pop_front();
+  auto& turns = history_->turns;
+  while (turns.size() > 1 && history_tokens_ - turns.front().piece.segment.tokens() >= tokens) {
+    history_tokens_ -= turns.front().piece.segment.tokens();
+    turns.pop_front();
+    history_->complete = false;
   }
-  co_return std::vector<run::Piece>(tail_.begin(), tail_.end());
+  History out = *history_;
+  if (!shown->pins().empty()) {
+    out.pinned = run::pinned_piece(pinned_facts(*shown));
+    out.pinned->segment.set_blob_digest(shown->pins_digest());
+  }
+  co_return out;
 }
 
-Task<Status> Session::read_history(int64_t tokens) {
-  std::deque<run::Piece> found;
+Task<Result<History>> Session::originals(int64_t tokens) {
+  return read_history(tokens, store::SessionView());
+}
+
+Task<Result<History>> Session::read_history(int64_t tokens, store::SessionView view) {
+  History found;
   int64_t total = 0;
-  std::string wanted = doc_.head_turn();
-  uint64_t from = seq_;
-  while (!wanted.empty() && from > 0 && total < tokens) {
-    service::ReadRequest request;
-    request.set_stream(session_stream(id()));
-    request.set_from_seq(from);
-    request.set_limit(kWalkRecords);
-    request.set_descending(true);
-    auto page = co_await world_.journal.read(std::move(request));
-    if (!page.ok()) co_return page.status();
-    if (page->records().empty()) break;
-    for (const auto& record : page->records()) {
-      from = record.seq() - 1;
-      if (record.type() == "session_reset") wanted.clear();
-      if (wanted.empty() || total >= tokens) break;
-      tape::SessionEvent event;
-      if (record.type() != "turn_added" || !event.ParseFromString(record.payload()) ||
-          event.turn_added().turn_id() != wanted) {
-        continue;
+  TurnWalk walk(world_.journal, head());
+  while (seq_ > 0) {
+    auto next = co_await walk.next();
+    if (!next.ok()) co_return next.status();
+    if (!*next) break;
+    const FoundTurn turn = std::move(**next);
+    if (const auto* compacted = compaction_up_to(view, turn.at.turn_id())) {
+      auto summary = co_await read_summary(*compacted);
+      if (!summary.ok()) co_return summary.status();
+      // One whose artifact is gone is as if it were not there.
+      if (*summary) {
+        found.summary = std::move(**summary);
+        found.compacted = *compacted;
+        break;
       }
-      wanted = event.turn_added().parent();
-      auto piece = co_await read_turn(world_.journal, event.turn_added());
-      if (!piece.ok()) co_return piece.status();
-      if (piece->messages.empty()) continue;
-      total += piece->segment.tokens();
-      found.push_front(std::move(*piece));
     }
+    if (total >= tokens) {
+      found.complete = false;
+      break;
+    }
+    auto piece = co_await read_turn(world_.journal, turn.turn);
+    if (!piece.ok()) co_return piece.status();
+    if (piece->messages.empty()) continue;
+    total += piece->segment.tokens();
+    found.turns.push_front({turn.at, std::move(*piece)});
   }
-  tail_ = std::move(found);
-  tail_tokens_ = total;
-  co_return Status();
+  co_return found;
 }
 
-void Session::add_turn(run::Piece piece) {
-  if (!tail_known_ && doc_.turns() > 1) return;
-  tail_known_ = true;
-  tail_tokens_ += piece.segment.tokens();
-  tail_.push_back(std::move(piece));
+Task<Result<std::optional<run::Piece>>> Session::read_summary(tape::Compacted compacted) {
+  std::optional<run::Piece> out;
+  auto blob = co_await world_.journal.get_blob(compacted.artifact_digest());
+  if (!blob.ok() && blob.status().code() != Code::kNotFound) co_return blob.status();
+  tape::CompactionArtifact artifact;
+  if (blob.ok() && artifact.ParseFromString(*blob)) {
+    out = run::summary_piece(artifact, summary_source(compacted.artifact_digest()));
+    out->segment.set_blob_digest(compacted.artifact_digest());
+  }
+  co_return out;
 }
 
-void Session::forget_history() {
-  tail_.clear();
-  tail_tokens_ = 0;
-  tail_known_ = true;
+void Session::add_turn(HistoryTurn turn) {
+  if (!history_) return;
+  history_tokens_ += turn.piece.segment.tokens();
+  history_->turns.push_back(std::move(turn));
+}
+
+void Session::forget_history() { history_.reset(); }
+
+Task<Result<store::SessionView>> Session::view() {
+  if (!view_) {
+    auto loaded = co_await load_view(world_.journal, id());
+    if (!loaded.ok()) co_return loaded.status();
+    if (!view_) view_ = std::move(*loaded);
+  }
+  co_return *view_;
+}
+
+void Session::set_view(store::SessionView view) {
+  view_ = std::move(view);
+  forget_history();
+}
+
+tape::TurnRef Session::head() const {
+  tape::TurnRef head;
+  head.set_turn_id(doc_.head_turn());
+  head.set_session_id(doc_.head_session().empty() ? id() : doc_.head_session());
+  head.set_seq(doc_.head_seq());
+  return head;
+}
+
+void set_head(api::Session& doc, const tape::TurnRef& head) {
+  doc.set_head_turn(head.turn_id());
+  doc.set_head_session(head.turn_id().empty() ? "" : head.session_id());
+  doc.set_head_seq(head.turn_id().empty() ? 0 : head.seq());
 }
 
 }  // namespace palyra::gateway

@@ -5,12 +5,34 @@
 #include "plugins/gateway/session/documents.h"
 #include "plugins/gateway/session/mutex.h"
 #include "plugins/gateway/session/options.h"
+#include "plugins/gateway/session/turns.h"
+#include "plugins/gateway/session/view.h"
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace palyra::gateway {
+
+// One turn as context.
+struct HistoryTurn {
+  tape::TurnRef at;
+  run::Piece piece;
+};
+
+// What a model may see of a conversation.
+struct History {
+  std::optional<run::Piece> pinned;
+  std::optional<run::Piece> summary;  // of what is older than `turns`
+  tape::Compacted compacted;          // the compaction that the summary comes from
+  std::deque<HistoryTurn> turns;      // oldest first
+  bool complete = true;               // they lead back to the summary, or to the beginning
+};
+
+// In a session's document. No turn = before the first.
+void set_head(api::Session& doc, const tape::TurnRef& head);
 
 // What is in memory of a session that is in use. Always: `doc` and `seq` are what is durable;
 // records of its stream are written only by who holds lock(); every commit carries the lease's
@@ -25,7 +47,9 @@ class Session {
         world_(world),
         options_(options),
         mutex_(world.executor),
-        lease_mutex_(world.executor) {}
+        lease_mutex_(world.executor) {
+    if (seq_ == 0) view_.emplace();
+  }
 
   static Task<Result<std::shared_ptr<Session>>> load(World& world, const Options& options,
                                                      std::string session_id);
@@ -46,18 +70,29 @@ class Session {
   void committed(const service::CommitResponse& response, api::Session doc);
   void give_up() { lost_ = true; }
 
-  // Earlier turns as context, oldest first, walking back from the head until `tokens` are reached
-  // or the session was created or reset. Read once, then kept.
-  Task<Result<std::vector<run::Piece>>> history(int64_t tokens);
-  void add_turn(run::Piece piece);
+  // Earlier turns as context, walking back from the head until `tokens` are reached, or a summary,
+  // or the beginning. Read once, then kept.
+  Task<Result<History>> history(int64_t tokens);
+  // As they were said, whatever is compacted; read anew.
+  Task<Result<History>> originals(int64_t tokens);
+  void add_turn(HistoryTurn turn);
+  // Read again when next wanted: the head or the view is another now.
   void forget_history();
+
+  // Loaded once; changed under lock() only, by what committed() is told.
+  Task<Result<store::SessionView>> view();
+  void set_view(store::SessionView view);
+
+  // Where the newest turn's record is; without seq in documents from before there were branches.
+  tape::TurnRef head() const;
 
   // Runs in order of arrival: the one that is active (empty = none) and those that wait.
   std::string active_run;
   std::deque<std::string> queue;
 
  private:
-  Task<Status> read_history(int64_t tokens);
+  Task<Result<History>> read_history(int64_t tokens, store::SessionView view);
+  Task<Result<std::optional<run::Piece>>> read_summary(tape::Compacted compacted);
 
   api::Session doc_;
   uint64_t seq_;
@@ -69,9 +104,9 @@ class Session {
   int64_t lease_renewed_ns_ = 0;
   bool lost_ = false;
 
-  std::deque<run::Piece> tail_;
-  int64_t tail_tokens_ = 0;
-  bool tail_known_ = false;
+  std::optional<History> history_;
+  int64_t history_tokens_ = 0;  // of its turns
+  std::optional<store::SessionView> view_;
 };
 
 }  // namespace palyra::gateway
