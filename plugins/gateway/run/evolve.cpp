@@ -2,6 +2,8 @@
 
 #include "plugins/common/digest/digest.h"
 #include "plugins/gateway/run/compaction.h"
+#include "plugins/gateway/run/compaction_state.h"
+#include "plugins/gateway/run/flight.h"
 #include "plugins/gateway/run/inputs.h"
 
 #include <algorithm>
@@ -13,18 +15,6 @@ namespace {
 
 // Attempts of a model turn that may fail before the run does: the first and two retries.
 constexpr uint32_t kModelFailures = 3;
-// Attempts of one effect that may be cut off; what kills the daemon eight times is not tried again.
-constexpr uint32_t kInterruptions = 8;
-
-int64_t add(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<int64_t>::max() : sum;
-}
-
-int64_t tokens_of(const common::Usage& usage) {
-  return add(std::max<int64_t>(usage.input_tokens(), 0),
-             std::max<int64_t>(usage.output_tokens(), 0));
-}
 
 void corrupt(State& state, uint64_t seq, std::string_view why) {
   if (!state.corrupt.empty()) return;
@@ -40,40 +30,6 @@ Call* call_of(State& state, uint32_t turn_number, uint32_t index) {
   Turn* turn = turn_of(state, turn_number);
   if (turn == nullptr || turn->phase != TurnPhase::kTools) return nullptr;
   return index < turn->calls.size() ? &turn->calls[index] : nullptr;
-}
-
-// The effect in flight that a result is for; null for a late or foreign one.
-Effect* flying(State& state, uint64_t ordinal, EffectKind kind) {
-  const auto found = state.in_flight.find(ordinal);
-  return found != state.in_flight.end() && found->second.kind == kind ? &found->second : nullptr;
-}
-
-// Takes an effect out of flight; what it had reserved is returned to the budget.
-Effect land(State& state, uint64_t ordinal) {
-  const auto found = state.in_flight.find(ordinal);
-  Effect effect = std::move(found->second);
-  state.in_flight.erase(found);
-  state.reserved_tokens -= effect.reserved_tokens;
-  return effect;
-}
-
-// A start is new (the next ordinal, attempt 1) or repeats what is not in flight.
-bool begin(State& state, const tape::EffectStart& start, Slot& slot, Effect effect,
-           int64_t wall_time_ns) {
-  const bool fresh = slot.ordinal == 0;
-  if (start.ordinal() != (fresh ? state.next_ordinal : slot.ordinal)) return false;
-  if (start.attempt() != slot.attempt + 1 || start.reserved_tokens() < 0) return false;
-  if (state.in_flight.count(start.ordinal()) != 0) return false;
-  slot = {start.ordinal(), start.attempt()};
-  if (fresh) ++state.next_ordinal;
-  effect.ordinal = start.ordinal();
-  effect.attempt = start.attempt();
-  effect.reserved_tokens = std::min(start.reserved_tokens(),
-                                    std::numeric_limits<int64_t>::max() - state.reserved_tokens);
-  effect.started_ns = wall_time_ns;
-  state.reserved_tokens += effect.reserved_tokens;
-  state.in_flight.emplace(effect.ordinal, std::move(effect));
-  return true;
 }
 
 // The call has what the model will be told.
@@ -165,16 +121,6 @@ void fold(State& state, const tape::ContextStarted& event, int64_t now, uint64_t
   }
 }
 
-// Once in a run for each reason, and never again after one failed.
-bool compact_first(const State& state, Turn& turn, tape::CompactionTrigger trigger) {
-  for (const Compaction& before : state.compactions) {
-    if (before.trigger == trigger || before.outcome == Compaction::Outcome::kFailed) return false;
-  }
-  turn.compact = trigger;
-  turn.phase = TurnPhase::kCompact;
-  return true;
-}
-
 void fold(State& state, const tape::ContextGathered& event) {
   Effect* effect = flying(state, event.ordinal(), EffectKind::kContext);
   Turn* turn = effect != nullptr ? turn_of(state, effect->turn) : nullptr;
@@ -211,22 +157,6 @@ Turn* land_model(State& state, uint64_t ordinal, uint32_t attempt, int64_t& rese
   if (turn == nullptr) return nullptr;
   reserved = land(state, ordinal).reserved_tokens;
   return turn;
-}
-
-void settle(State& state, int64_t tokens, int64_t reserved) {
-  state.settled_tokens = add(state.settled_tokens, tokens);
-  if (tokens > reserved) state.overrun = true;
-}
-
-void add_usage(State& state, const common::Usage& usage) {
-  common::Usage& sum = state.usage;
-  sum.set_input_tokens(add(sum.input_tokens(), std::max<int64_t>(usage.input_tokens(), 0)));
-  sum.set_output_tokens(add(sum.output_tokens(), std::max<int64_t>(usage.output_tokens(), 0)));
-  sum.set_cached_input_tokens(
-      add(sum.cached_input_tokens(), std::max<int64_t>(usage.cached_input_tokens(), 0)));
-  sum.set_reasoning_tokens(
-      add(sum.reasoning_tokens(), std::max<int64_t>(usage.reasoning_tokens(), 0)));
-  sum.set_estimated(sum.estimated() || usage.estimated());
 }
 
 void interrupt_model(State& state, uint64_t ordinal, uint32_t attempt, const std::string& partial,
@@ -316,84 +246,6 @@ void fold(State& state, const tape::ModelTurnFailed& event) {
       turn->failures < kModelFailures) {
     turn->failed = !compact_first(state, *turn, tape::COMPACTION_TRIGGER_OVERFLOW);
   }
-}
-
-void fold(State& state, const tape::CompactionStarted& event, int64_t now, uint64_t seq) {
-  Turn* turn = state.turn();
-  Effect effect;
-  effect.kind = EffectKind::kCompaction;
-  effect.effect_class = common::EFFECT_CLASS_NONE;
-  Compaction compaction;
-  const bool again =
-      !state.compactions.empty() && state.compactions.back().outcome == Compaction::Outcome::kNone;
-  if (again) compaction = state.compactions.back();
-  compaction.trigger = event.trigger();
-  if (turn != nullptr) effect.turn = turn->number;
-  if (turn == nullptr || turn->phase != TurnPhase::kCompact || event.trigger() != turn->compact ||
-      !begin(state, event.start(), compaction.slot, effect, now)) {
-    return corrupt(state, seq, "a compaction_started that does not follow");
-  }
-  if (again) state.compactions.pop_back();
-  state.compactions.push_back(std::move(compaction));
-}
-
-// The compaction in flight that the result is for, which is landed.
-Compaction* land_compaction(State& state, uint64_t ordinal, uint32_t attempt, int64_t& reserved) {
-  Effect* effect = flying(state, ordinal, EffectKind::kCompaction);
-  if (effect == nullptr || effect->attempt != attempt || state.compactions.empty() ||
-      state.turn() == nullptr) {
-    return nullptr;
-  }
-  reserved = land(state, ordinal).reserved_tokens;
-  return &state.compactions.back();
-}
-
-// The run goes on without it: what does not fit is dropped. A prompt that the provider refused ends
-// the run with that refusal.
-void give_up(State& state, Compaction& compaction, common::Failure failure) {
-  compaction.outcome = Compaction::Outcome::kFailed;
-  compaction.failure = std::move(failure);
-  Turn& turn = *state.turn();
-  if (compaction.trigger == tape::COMPACTION_TRIGGER_OVERFLOW) {
-    turn.failed = true;
-    turn.phase = TurnPhase::kWaiting;
-  } else {
-    turn.phase = state.compacts() ? TurnPhase::kClosed : TurnPhase::kModel;
-  }
-}
-
-void fold(State& state, const tape::CompactionFinished& event) {
-  int64_t reserved = 0;
-  Compaction* compaction = land_compaction(state, event.ordinal(), event.attempt(), reserved);
-  if (compaction == nullptr) return;
-  settle(state, tokens_of(event.usage()), reserved);
-  add_usage(state, event.usage());
-  compaction->outcome = Compaction::Outcome::kFinished;
-  compaction->finished = event;
-  // Another gathering, with an ordinal of its own.
-  state.turn()->context = {};
-  state.turn()->phase = state.compacts() ? TurnPhase::kClosed : TurnPhase::kContext;
-}
-
-void fold(State& state, const tape::CompactionFailed& event) {
-  int64_t reserved = 0;
-  Compaction* compaction = land_compaction(state, event.ordinal(), event.attempt(), reserved);
-  if (compaction == nullptr) return;
-  settle(state, event.has_usage() ? tokens_of(event.usage()) : reserved, reserved);
-  if (event.has_usage()) add_usage(state, event.usage());
-  give_up(state, *compaction, event.failure());
-}
-
-void interrupt_compaction(State& state, uint64_t ordinal, uint32_t attempt) {
-  int64_t reserved = 0;
-  Compaction* compaction = land_compaction(state, ordinal, attempt, reserved);
-  if (compaction == nullptr) return;
-  settle(state, reserved, reserved);
-  if (++compaction->interruptions < kInterruptions) return;
-  common::Failure failure;
-  failure.set_code(14);
-  failure.set_message("The compaction was cut off " + std::to_string(kInterruptions) + " times.");
-  give_up(state, *compaction, std::move(failure));
 }
 
 void fold(State& state, const tape::TimerStarted& event, int64_t now, uint64_t seq) {
@@ -690,11 +542,12 @@ void evolve(State& state, const tape::RunEvent& event, int64_t wall_time_ns, uin
     case E::kInputAdded:
       return add_input(state, event.input_added(), seq);
     case E::kCompactionStarted:
-      return fold(state, event.compaction_started(), wall_time_ns, seq);
+      if (start_compaction(state, event.compaction_started(), wall_time_ns)) return;
+      return corrupt(state, seq, "a compaction_started that does not follow");
     case E::kCompactionFinished:
-      return fold(state, event.compaction_finished());
+      return finish_compaction(state, event.compaction_finished());
     case E::kCompactionFailed:
-      return fold(state, event.compaction_failed());
+      return fail_compaction(state, event.compaction_failed());
     case E::EVENT_NOT_SET:
       return corrupt(state, seq, "a type that this version does not know");
   }
