@@ -11,8 +11,21 @@
 
 namespace palyra::journal::sqlite {
 
-Checkpointer::Checkpointer(std::unique_ptr<Database> db, std::function<void()> finish)
-    : db_(std::move(db)), finish_(std::move(finish)), thread_([this] { run(); }) {}
+namespace {
+
+void checkpoint(Database& db) {
+  sqlite3_wal_checkpoint_v2(db.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+}
+
+}  // namespace
+
+Checkpointer::Checkpointer(std::unique_ptr<Database> db, std::unique_ptr<Database> guard,
+                           WalArchive* archive, std::function<void()> finish)
+    : db_(std::move(db)),
+      guard_(std::move(guard)),
+      archive_(archive),
+      finish_(std::move(finish)),
+      thread_([this] { run(); }) {}
 
 Checkpointer::~Checkpointer() {
   {
@@ -24,7 +37,9 @@ Checkpointer::~Checkpointer() {
 }
 
 void Checkpointer::log_has(int pages) {
-  if (pages < kPages || busy_.exchange(true)) return;
+  if (pages < pages_.exchange(pages)) next_at_ = kPages;  // it began anew
+  if (pages < next_at_ || busy_.exchange(true)) return;
+  next_at_ = pages + kPages;
   {
     const std::lock_guard lock(mutex_);
     wanted_ = true;
@@ -38,8 +53,15 @@ bool Checkpointer::take_finish() {
   return true;
 }
 
+bool Checkpointer::archived() {
+  if (archive_ == nullptr || archive_->follow().ok()) return true;
+  if (pages_ < kMostUnarchived) return false;
+  archive_->skip();
+  return true;
+}
+
 void Checkpointer::finish(Database& db) {
-  sqlite3_wal_checkpoint_v2(db.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (archived()) checkpoint(db);
 }
 
 void Checkpointer::run() {
@@ -49,7 +71,12 @@ void Checkpointer::run() {
     if (stopping_) return;
     wanted_ = false;
     lock.unlock();
-    finish(*db_);
+    // The first row begins the read transaction.
+    const bool guarded =
+        guard_ == nullptr ||
+        (guard_->execute("BEGIN").ok() && guard_->number("SELECT count(*) FROM collection").ok());
+    if (guarded && archived()) checkpoint(*db_);
+    if (guard_ != nullptr) (void)guard_->execute("COMMIT");
     finish_due_ = true;
     finish_();
     lock.lock();
@@ -59,6 +86,7 @@ void Checkpointer::run() {
 void Checkpointer::reserve(Database& db, const std::string& path) {
   int keep = 1;
   sqlite3_file_control(db.raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+  (void)db.execute(("PRAGMA journal_size_limit=" + std::to_string(kMostKeptBytes)).c_str());
   // SQLite locks the database file and never the log, so a descriptor of our own may be closed.
   const int fd = ::open((path + "-wal").c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return;

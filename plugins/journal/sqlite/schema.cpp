@@ -9,8 +9,6 @@
 namespace palyra::journal::sqlite {
 namespace {
 
-constexpr int64_t kApplicationId = 0x504C5952;  // "PLYR"
-
 // Payloads lie apart from the records, so that they can be erased and the chain stays.
 constexpr char kVersion1[] = R"(
 CREATE TABLE stream(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);

@@ -12,6 +12,7 @@
 namespace palyra::journal::sqlite {
 
 constexpr int64_t kSchemaVersion = 2;
+constexpr int64_t kApplicationId = 0x504C5952;  // "PLYR"
 
 // Makes the schema or brings it forward, each step in its own transaction. FAILED_PRECONDITION if
 // the file is newer than this program or another program's; DATA_LOSS if it is damaged.

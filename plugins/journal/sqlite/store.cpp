@@ -30,6 +30,13 @@ uint64_t file_size(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
 }
 
+Result<std::unique_ptr<Database>> connect(const std::string& path, bool writer) {
+  auto connection = Database::open(path, false);
+  if (!connection.ok()) return connection.status();
+  if (Status status = sqlite::configure(**connection, writer); !status.ok()) return status;
+  return connection;
+}
+
 }  // namespace
 
 // A write whose work is fn(wrote) -> Result<T>; `wrote` says that a failure left half of it.
@@ -72,25 +79,37 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, co
   if (!catalogue.ok()) return catalogue.status();
 
   std::vector<std::unique_ptr<Reader>> readers;
-  for (size_t i = 0; i <= options.readers; ++i) {
-    Result<std::unique_ptr<Database>> connection = Database::open(options.path, false);
+  for (size_t i = 0; i < options.readers; ++i) {
+    auto connection = connect(options.path, false);
     if (!connection.ok()) return connection.status();
-    status = sqlite::configure(**connection, i == options.readers);
-    if (!status.ok()) return status;
-    // The last one is the checkpointer's.
-    if (i < options.readers) {
-      readers.push_back(std::make_unique<Reader>(std::move(*connection)));
-      continue;
-    }
-    std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(options), clock, random,
-                                                       std::move(*lock), std::move(*db),
-                                                       std::move(*catalogue)));
-    store->checkpointer_ = std::make_unique<Checkpointer>(
-        std::move(*connection), [queue = &store->queue_] { queue->nudge(); });
-    if (status = store->load(std::move(readers)); !status.ok()) return status;
-    return store;
+    readers.push_back(std::make_unique<Reader>(std::move(*connection)));
   }
-  return closing();
+  std::unique_ptr<SqliteStore> store(new SqliteStore(
+      std::move(options), clock, random, std::move(*lock), std::move(*db), std::move(*catalogue)));
+  status = store->start_checkpoints();
+  if (status.ok()) status = store->load(std::move(readers));
+  if (!status.ok()) return status;
+  return store;
+}
+
+Status SqliteStore::start_checkpoints() {
+  std::unique_ptr<Database> guard;
+  const std::string& directory = options_.archive_dir;
+  if (!directory.empty()) {
+    auto archive = sqlite::WalArchive::open(directory, options_.path);
+    if (!archive.ok()) return archive.status();
+    archive_ = std::move(*archive);
+    // What a crash left. If it cannot be archived now, no checkpoint is made until it can.
+    (void)archive_->follow();
+    auto connection = connect(options_.path, false);
+    if (!connection.ok()) return connection.status();
+    guard = std::move(*connection);
+  }
+  auto connection = connect(options_.path, true);
+  if (!connection.ok()) return connection.status();
+  checkpointer_ = std::make_unique<Checkpointer>(std::move(*connection), std::move(guard),
+                                                 archive_.get(), [this] { queue_.nudge(); });
+  return {};
 }
 
 SqliteStore::SqliteStore(SqliteOptions options, const Clock& clock, Random& random,
@@ -144,6 +163,9 @@ SqliteStore::~SqliteStore() {
   if (watches_) watches_->close(closing());
   queue_.close();
   if (writer_.joinable()) writer_.join();
+  // A log that is kept keeps its size, too.
+  (void)db_->execute("PRAGMA journal_size_limit=-1");
+  if (archive_) (void)archive_->follow();
   checkpointer_.reset();
   if (readers_) readers_->close();
 }
@@ -160,7 +182,7 @@ void SqliteStore::write_loop() {
   while (true) {
     Batch batch = queue_.take();
     if (!batch.empty()) run(std::move(batch));
-    if (checkpointer_->take_finish()) Checkpointer::finish(*db_);
+    if (checkpointer_->take_finish()) checkpointer_->finish(*db_);
     if (queue_.closed()) return;
   }
 }

@@ -9,6 +9,7 @@
 #include "plugins/journal/sqlite/file_lock.h"
 #include "plugins/journal/sqlite/reader_pool.h"
 #include "plugins/journal/sqlite/tables.h"
+#include "plugins/journal/sqlite/wal_archive.h"
 #include "plugins/journal/sqlite/write_queue.h"
 #include "plugins/journal/store.h"
 #include "plugins/journal/uploads.h"
@@ -32,6 +33,8 @@ struct SqliteOptions {
   // The database grows no further: writes that need more end RESOURCE_EXHAUSTED. 0 = no limit but
   // the disk's.
   uint64_t max_bytes = 0;
+  // Where every life of the log is archived, for restores to a point in time; empty = nowhere.
+  std::string archive_dir = {};
 };
 
 // Threads: one writer, which alone writes and completes writes; the readers, which complete reads
@@ -70,12 +73,16 @@ class SqliteStore : public Store {
   void list_streams(v1::ListStreamsRequest request, Done<v1::ListStreamsResponse> done) override;
   void sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) override;
 
+  // Null without one.
+  const sqlite::WalArchive* archive() const { return archive_.get(); }
+
  private:
   template <typename T, typename Fn>
   class WriteOf;
 
   SqliteStore(SqliteOptions options, const Clock& clock, Random& random, sqlite::FileLock lock,
               std::unique_ptr<sqlite::Database> db, Catalogue catalogue);
+  Status start_checkpoints();
   Status load(std::vector<std::unique_ptr<sqlite::Reader>> readers);
 
   template <typename T, typename Fn>
@@ -120,6 +127,7 @@ class SqliteStore : public Store {
   sqlite::WriteQueue queue_;
   std::unique_ptr<WatchHub> watches_;
   std::unique_ptr<sqlite::ReaderPool> readers_;
+  std::unique_ptr<sqlite::WalArchive> archive_;
   std::unique_ptr<sqlite::Checkpointer> checkpointer_;
   std::thread writer_;
 };

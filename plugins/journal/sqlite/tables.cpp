@@ -217,13 +217,27 @@ Status SqliteTables::remove(const std::string& collection, const std::string& ke
 Result<LeaseRow> SqliteTables::lease(const std::string& name) {
   LeaseRow lease;
   const int code = find_lease_.bind_text(1, name).step();
-  if (code == SQLITE_DONE) return lease;
+  if (code == SQLITE_DONE) {
+    const Result<uint64_t> floor = lease_floor();
+    if (!floor.ok()) return floor.status();
+    lease.token = *floor;
+    return lease;
+  }
   if (code != SQLITE_ROW) return db_.status(code);
   lease.token = find_lease_.unsigned_integer(0);
   lease.owner = find_lease_.bytes(1);
   lease.expires_wall_ns = find_lease_.integer(2);
   find_lease_.reset();
   return lease;
+}
+
+Result<uint64_t> SqliteTables::lease_floor() {
+  if (lease_floor_) return *lease_floor_;
+  const int code = find_lease_.bind_text(1, kLeaseFloorName).step();
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return db_.status(code);
+  lease_floor_ = code == SQLITE_ROW ? find_lease_.unsigned_integer(0) : 0;
+  find_lease_.reset();
+  return *lease_floor_;
 }
 
 Status SqliteTables::put_lease(const std::string& name, const LeaseRow& lease) {

@@ -5,6 +5,7 @@
 #include "plugins/journal/sqlite/database.h"
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -27,6 +28,11 @@ class HeadCache {
   std::unordered_map<std::string, StreamHead> young_;
   std::unordered_map<std::string, StreamHead> old_;
 };
+
+// A restored store forgets tokens that were given out after the backup. So that none of them is
+// ever given to somebody else, a restore writes this row: tokens of all leases go on above its
+// token. No caller can name it, since names have at least one byte.
+constexpr char kLeaseFloorName[] = "";
 
 // One thread, inside a transaction of `db`. After a rollback call forget().
 class SqliteTables : public Tables {
@@ -78,7 +84,11 @@ class SqliteTables : public Tables {
   Status remove_entry(const IndexEntry& entry, const std::string& key);
 
   Database& db_;
+  // The token before the first of a lease that was never taken; see kLeaseFloorName.
+  Result<uint64_t> lease_floor();
+
   HeadCache heads_{16384};
+  std::optional<uint64_t> lease_floor_;
   Statement find_stream_, last_record_, add_stream_, add_record_, add_payload_;
   Statement find_document_, add_document_, change_document_, remove_document_;
   Statement find_value_, add_entry_, remove_entry_;

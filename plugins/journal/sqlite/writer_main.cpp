@@ -1,5 +1,5 @@
 // Writes to a store for ever and says on standard output what was acknowledged: the process that
-// the fault tests kill. journal_writer PATH SEED: lines "STREAM SEQ".
+// the fault tests kill. journal_writer PATH SEED [ARCHIVE]: lines "STREAM SEQ".
 #include "plugins/journal/sqlite/store.h"
 #include "plugins/journal/sqlite/system_world.h"
 
@@ -13,9 +13,9 @@
 namespace palyra::journal {
 namespace {
 
-int write_for_ever(const char* path, uint64_t seed) {
+int write_for_ever(const char* path, uint64_t seed, const char* archive) {
   SystemWorld world;
-  auto store = SqliteStore::open({.path = path}, world, world);
+  auto store = SqliteStore::open({.path = path, .archive_dir = archive}, world, world);
   if (!store.ok()) {
     const std::string text = store.status().to_string() + "\n";
     (void)!::write(STDERR_FILENO, text.data(), text.size());
@@ -59,6 +59,7 @@ int write_for_ever(const char* path, uint64_t seed) {
 }  // namespace palyra::journal
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
-  return palyra::journal::write_for_ever(argv[1], std::strtoull(argv[2], nullptr, 10));
+  if (argc != 3 && argc != 4) return 2;
+  return palyra::journal::write_for_ever(argv[1], std::strtoull(argv[2], nullptr, 10),
+                                         argc == 4 ? argv[3] : "");
 }

@@ -1,0 +1,351 @@
+#include "plugins/common/digest/digest.h"
+#include "plugins/journal/backup/testing.h"
+
+#include <sqlite3.h>
+
+#include <atomic>
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+namespace palyra::journal::backup {
+namespace {
+
+using contract::Commit;
+
+void run_sql(const std::string& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+// Runs fn in a process of its own; its exit code, or 128 + the signal that ended it.
+template <typename Fn>
+int in_child(Fn fn) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(fn());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+class BackupTest : public testing::Test {
+ protected:
+  void write_some(int count, size_t bytes = 0) {
+    ASSERT_TRUE(store_.open().ok());
+    for (int i = 0; i < count; ++i) {
+      const std::string text = "text " + std::to_string(i) + std::string(bytes, 'x');
+      ASSERT_TRUE(store_.commit(Commit().append("run/1", text).put("last", "run/1", text)).ok());
+    }
+    ASSERT_TRUE(store_.put_blob(contract::blob_part(digest::sha256("blob"), 0, "blob", true)).ok());
+  }
+  Result<Manifest> create(const std::string& name = "") {
+    return backup::create({store_path_, backups_, name, kWallMs});
+  }
+  Result<Restored> restore(const std::string& file, bool force = false) {
+    RestoreOptions options;
+    options.store = store_path_;
+    options.file = file;
+    options.force = force;
+    options.wall_ns = kWallMs * 1'000'000;
+    return backup::restore(options);
+  }
+  // Makes the manifest fit the file, as a forger would.
+  void sign_again(const std::string& name) {
+    Manifest manifest = open_backup(file(name))->manifest;
+    const auto digest = files::digest(file(name));
+    manifest.size = digest->size;
+    manifest.sha256 = digest::to_hex(digest->sha256);
+    ASSERT_TRUE(files::write(manifest_of(backups_, name), to_json(manifest)).ok());
+  }
+  std::string file(const std::string& name) const { return database_of(backups_, name); }
+
+  static constexpr int64_t kWallMs = 1'769'000'000'000;
+  sqlite::TestDirectory directory_;
+  const std::string store_path_ = directory_.store();
+  const std::string backups_ = directory_.path() + "/backups";
+  DiskStore store_{store_path_};
+};
+
+TEST_F(BackupTest, OneOfABusyStoreIsExactlyTheStateAtItsPosition) {
+  ASSERT_TRUE(store_.open().ok());
+  // What each stream's newest record is at each position.
+  std::map<uint64_t, std::pair<std::string, std::string>> truth;
+  std::mutex mutex;
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> written{0};
+  std::thread writer([&] {
+    for (uint64_t i = 0; !stop; ++i) {
+      const std::string stream = "run/" + std::to_string(i % 5);
+      const std::string text = std::to_string(i) + std::string(i % 3000, 'x');
+      const auto done = store_.commit(Commit().append(stream, text).put("last", stream, text));
+      ASSERT_TRUE(done.ok()) << done.status().to_string();
+      const std::lock_guard lock(mutex);
+      truth[done->position()] = {stream, text};
+      written = i;
+    }
+  });
+  while (written < 300) std::this_thread::yield();
+  const uint64_t before = written;
+  const auto made = create("busy");
+  const uint64_t after = written;
+  while (written < after + 20) std::this_thread::yield();
+  stop = true;
+  writer.join();
+  ASSERT_TRUE(made.ok()) << made.status().to_string();
+  EXPECT_GE(made->position, before);
+  store_.close();
+  const auto verified = verify(file("busy"));
+  ASSERT_TRUE(verified.ok()) << verified.status().to_string();
+  EXPECT_EQ(verified->check.records, made->position);
+  const auto restored = restore(file("busy"), true);
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  EXPECT_EQ(restored->place.position, made->position);
+  EXPECT_EQ(restored->runs, 5u);
+
+  ASSERT_TRUE(store_.open().ok());
+  std::map<std::string, std::string> expected;
+  for (const auto& [position, what] : truth) {
+    if (position <= made->position) expected[what.first] = what.second;
+  }
+  for (const auto& [stream, text] : expected) {
+    EXPECT_EQ(store_.last(stream), text);
+    EXPECT_EQ(store_.read(contract::read(stream, 0, 1, true))->records(0).payload(), text);
+    EXPECT_TRUE(store_.verify(stream)->ok());
+  }
+  EXPECT_EQ(store_.info()->position(), made->position);
+  store_.close();
+  DiskStore old(restored->aside);
+  ASSERT_TRUE(old.open().ok()) << "the store that was there is kept whole";
+  EXPECT_EQ(old.info()->position(), truth.rbegin()->first);
+}
+
+TEST_F(BackupTest, ListsTheNewestFirstAndPrunesTheOldest) {
+  write_some(3);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(backup::create({store_path_, backups_, "", kWallMs + i / 2 * 1000}).ok());
+  }
+  std::ofstream(backups_ + "/note.json") << "not a manifest";
+  auto all = list_backups(backups_);
+  ASSERT_EQ(all->size(), 4u);
+  EXPECT_EQ((*all)[0].name, "20260121T125321Z-2");
+  EXPECT_EQ((*all)[3].name, "20260121T125320Z");
+  EXPECT_EQ(prune(backups_, 1)->size(), 3u);
+  all = list_backups(backups_);
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_TRUE(verify(file("20260121T125321Z-2")).ok());
+  EXPECT_TRUE(list_backups(directory_.path() + "/nowhere")->empty());
+}
+
+TEST_F(BackupTest, ANameIsNeverAPath) {
+  write_some(1);
+  for (const std::string name : {"../escape", "/tmp/x", "a/b", ".hidden", "-o", "a b", "a\n"}) {
+    EXPECT_EQ(create(name).status().code(), Code::kInvalidArgument) << name;
+  }
+  EXPECT_EQ(create(std::string(65, 'x')).status().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(create("good-1.0_x").ok());
+  EXPECT_EQ(create("good-1.0_x").status().code(), Code::kAlreadyExists);
+}
+
+TEST_F(BackupTest, ATruncatedAlteredOrForeignFileIsRefusedAndTheStoreStays) {
+  write_some(50);
+  store_.close();
+  ASSERT_TRUE(create("good").ok());
+  const auto refused = [&](const std::string& name, Code code, const std::string& words) {
+    for (const Status& status : {verify(file(name)).status(), restore(file(name), true).status()}) {
+      EXPECT_EQ(status.code(), code) << name << ": " << status.to_string();
+      EXPECT_NE(status.message().find(words), std::string::npos)
+          << name << ": " << status.to_string();
+    }
+  };
+  const auto copy_as = [&](const std::string& name) {
+    for (const auto& path : {&database_of, &manifest_of}) {
+      std::filesystem::copy_file((*path)(backups_, "good"), (*path)(backups_, name));
+    }
+  };
+  copy_as("truncated");
+  std::filesystem::resize_file(file("truncated"), 4096);
+  refused("truncated", Code::kDataLoss, "truncated");
+  copy_as("altered");
+  {
+    std::fstream altered(file("altered"), std::ios::in | std::ios::out | std::ios::binary);
+    altered.seekp(9000);
+    altered.put('!');
+  }
+  refused("altered", Code::kDataLoss, "SHA-256 differs");
+  // Somebody who also makes the manifest anew is caught by the chain.
+  copy_as("forged");
+  run_sql(file("forged"), "UPDATE payload SET data=CAST('forged' AS BLOB) WHERE position=7");
+  sign_again("forged");
+  refused("forged", Code::kDataLoss, "record 7 of run/1");
+  copy_as("foreign");
+  std::filesystem::remove(file("foreign"));
+  run_sql(file("foreign"), "CREATE TABLE theirs(x)");
+  sign_again("foreign");
+  refused("foreign", Code::kDataLoss, "not a database of Palyra");
+  copy_as("newer");
+  run_sql(file("newer"), "PRAGMA user_version=99");
+  sign_again("newer");
+  refused("newer", Code::kFailedPrecondition, "schema 99");
+  copy_as("no-manifest");
+  std::filesystem::remove(manifest_of(backups_, "no-manifest"));
+  refused("no-manifest", Code::kNotFound, "manifest");
+  copy_as("bad-manifest");
+  std::ofstream(manifest_of(backups_, "bad-manifest")) << "{}";
+  refused("bad-manifest", Code::kDataLoss, "not a manifest");
+  copy_as("new-format");
+  std::ofstream(manifest_of(backups_, "new-format")) << R"({"format": 2})";
+  refused("new-format", Code::kFailedPrecondition, "format 2");
+
+  ASSERT_TRUE(store_.open().ok());
+  EXPECT_EQ(store_.info()->position(), 50u) << "nothing was lost";
+  EXPECT_FALSE(files::exists(store_path_ + ".restoring"));
+  EXPECT_TRUE(verify(file("good")).ok()) << "verifying changes nothing";
+}
+
+TEST_F(BackupTest, ARestoreOverALiveStoreIsRefusedNamingTheDaemon) {
+  write_some(3);
+  ASSERT_TRUE(create("b").ok());
+  const Status live = restore(file("b"), true).status();
+  EXPECT_EQ(live.code(), Code::kFailedPrecondition);
+  EXPECT_NE(live.message().find("process " + std::to_string(::getpid())), std::string::npos)
+      << live.to_string();
+  EXPECT_TRUE(store_.commit(Commit().append("run/1", "alive")).ok());
+  store_.close();
+  const Status occupied = restore(file("b")).status();
+  EXPECT_EQ(occupied.code(), Code::kFailedPrecondition);
+  EXPECT_NE(occupied.message().find("--force"), std::string::npos) << occupied.to_string();
+  const auto restored = restore(file("b"), true);
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  const auto again = restore(file("b"), true);
+  ASSERT_TRUE(again.ok());
+  EXPECT_NE(restored->aside, again->aside) << "each is kept";
+  DiskStore old(restored->aside);
+  ASSERT_TRUE(old.open().ok());
+  EXPECT_EQ(old.info()->position(), 4u);
+}
+
+TEST_F(BackupTest, ARestoreMakesAStoreWhereThereWasNone) {
+  write_some(3);
+  ASSERT_TRUE(create("b").ok());
+  store_.close();
+  std::filesystem::remove(store_path_);  // its log stays, and must not be replayed
+  ASSERT_TRUE(restore(file("b")).ok());
+  ASSERT_TRUE(store_.open().ok());
+  EXPECT_EQ(store_.info()->position(), 3u);
+  EXPECT_TRUE(store_.commit(Commit().append("run/1", "on it goes", 3)).ok());
+  v1::GetBlobRequest get;
+  get.set_digest(digest::sha256("blob"));
+  EXPECT_EQ(store_.get_blob(get)->data(), "blob");
+}
+
+TEST_F(BackupTest, AFenceOfBeforeTheRestoreNeverHoldsAgain) {
+  ASSERT_TRUE(store_.open().ok());
+  const auto take = [&](const std::string& lease, const std::string& owner) {
+    const auto taken = store_.commit(Commit().take(lease, owner, 1'000'000));
+    return taken.ok() ? taken->lease_tokens(0) : 0;
+  };
+  const uint64_t in_backup = take("kept", "one");
+  ASSERT_TRUE(create("b").ok());
+  ASSERT_TRUE(store_.commit(Commit().release("kept", in_backup)).ok());
+  // What the backup knows nothing of.
+  const uint64_t later = take("kept", "two");
+  const uint64_t fresh = take("fresh", "two");
+  store_.close();
+  ASSERT_TRUE(restore(file("b"), true).ok());
+  ASSERT_TRUE(store_.open().ok());
+  std::vector<uint64_t> old_tokens = {in_backup, later, fresh, 1, 2, 3};
+  const auto expect_dead = [&](const char* when) {
+    for (const uint64_t token : old_tokens) {
+      for (const std::string lease : {"kept", "fresh", "never"}) {
+        EXPECT_EQ(store_.commit(Commit().append("s", "x").fence(lease, token)).status().code(),
+                  Code::kFailedPrecondition)
+            << lease << " " << token << " " << when;
+      }
+    }
+  };
+  expect_dead("before anybody took it");
+  for (int i = 0; i < 5; ++i) {
+    for (const std::string lease : {"kept", "fresh", "never"}) {
+      const uint64_t token = take(lease, "three");
+      EXPECT_TRUE(store_.commit(Commit().append("s", "x").fence(lease, token)).ok());
+      ASSERT_TRUE(store_.commit(Commit().release(lease, token)).ok());
+    }
+    expect_dead("while others take it");
+  }
+  // The same backup once more, later: the tokens of the life in between are dead, too.
+  old_tokens.push_back(take("fresh", "three"));
+  store_.close();
+  RestoreOptions options;
+  options.store = store_path_;
+  options.file = file("b");
+  options.force = true;
+  options.wall_ns = (kWallMs + 1000) * 1'000'000;
+  ASSERT_TRUE(backup::restore(options).ok());
+  ASSERT_TRUE(store_.open().ok());
+  take("fresh", "four");
+  expect_dead("after the second restore");
+}
+
+TEST_F(BackupTest, ACrashInTheMiddleLeavesNothingThatIsTakenForABackup) {
+  write_some(60, 50'000);
+  store_.close();
+  for (const uint64_t part : {0u, 30u, 99u}) {
+    const int code = in_child([&] {
+      (void)backup::create({store_path_, backups_, "cut", kWallMs},
+                           [&](uint64_t done, uint64_t total) {
+                             if (done * 100 >= total * part) ::raise(SIGKILL);
+                             return true;
+                           });
+      return 0;
+    });
+    ASSERT_EQ(code, 128 + SIGKILL) << part;
+    EXPECT_TRUE(list_backups(backups_)->empty());
+    EXPECT_EQ(verify(file("cut")).status().code(), Code::kNotFound);
+  }
+  EXPECT_FALSE(std::filesystem::is_empty(backups_)) << "the crash did leave something";
+  ASSERT_TRUE(create("cut").ok());
+  EXPECT_TRUE(verify(file("cut")).ok());
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(backups_), {}), 2)
+      << "and the next one took it away";
+}
+
+TEST_F(BackupTest, AStoppedOneLeavesNothing) {
+  write_some(20, 50'000);
+  const auto made = backup::create({store_path_, backups_, "", kWallMs},
+                                   [](uint64_t, uint64_t) { return false; });
+  EXPECT_EQ(made.status().code(), Code::kCancelled);
+  EXPECT_TRUE(std::filesystem::is_empty(backups_));
+}
+
+TEST_F(BackupTest, AFullDiskEndsItInAClearSentenceAndHurtsNobody) {
+  write_some(60, 50'000);
+  store_.close();
+  const int code = in_child([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{64 * 1024, 64 * 1024};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const auto made = create("full");
+    const bool clear = made.status().code() == Code::kResourceExhausted &&
+                       made.status().message().find("free space") != std::string::npos;
+    if (!clear) std::fprintf(stderr, "%s\n", made.status().to_string().c_str());
+    return clear ? 0 : 1;
+  });
+  EXPECT_EQ(code, 0);
+  EXPECT_TRUE(std::filesystem::is_empty(backups_));
+  const Status room = files::check_room(store_path_, uint64_t{1} << 60, "the backup");
+  EXPECT_EQ(room.code(), Code::kResourceExhausted);
+  EXPECT_NE(room.message().find("MiB free"), std::string::npos) << room.to_string();
+  ASSERT_TRUE(store_.open().ok());
+  EXPECT_EQ(store_.info()->position(), 60u);
+}
+
+}  // namespace
+}  // namespace palyra::journal::backup

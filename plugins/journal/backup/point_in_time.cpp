@@ -1,0 +1,265 @@
+#include "plugins/journal/backup/point_in_time.h"
+
+#include "plugins/journal/sqlite/database.h"
+#include "plugins/journal/sqlite/files.h"
+#include "plugins/journal/sqlite/wal_archive.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <fcntl.h>
+#include <fstream>
+#include <unistd.h>
+#include <vector>
+
+namespace palyra::journal::backup {
+namespace {
+
+using sqlite::Database;
+using sqlite::Segment;
+
+// What is in a segment: the sizes in bytes at which a transaction ends, ascending.
+struct Cuts {
+  std::vector<uint64_t> ends;
+  bool whole = false;  // nothing follows the last one
+};
+
+Result<Cuts> cuts_of(const Segment& segment) {
+  std::ifstream file(segment.path, std::ios::binary);
+  std::string bytes(sqlite::kWalHeader, '\0');
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<size_t>(file.gcount()));
+  const auto header = sqlite::parse_wal_header(bytes);
+  Cuts cuts;
+  if (!header) return cuts;
+  sqlite::WalWalk walk(*header);
+  std::string frame(header->frame_size(), '\0');
+  while (file.read(frame.data(), static_cast<std::streamsize>(frame.size())) && walk.add(frame)) {
+    if (walk.at_commit()) {
+      cuts.ends.push_back(sqlite::kWalHeader + walk.frames() * header->frame_size());
+    }
+  }
+  cuts.whole = !cuts.ends.empty() && cuts.ends.back() == files::size(segment.path);
+  return cuts;
+}
+
+// "Has a log" or not, in the database's header.
+Status set_versions(const std::string& database, char version) {
+  const int fd = ::open(database.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return files::error(database, errno);
+  const char bytes[2] = {version, version};
+  const bool written = ::pwrite(fd, bytes, sizeof bytes, 18) == sizeof bytes && ::fsync(fd) == 0;
+  const Status status = written ? Status() : files::error(database, errno);
+  ::close(fd);
+  return status;
+}
+
+class RollForward {
+ public:
+  RollForward(std::string database, const Target& target)
+      : database_(std::move(database)), target_(target) {}
+
+  Status begin() {
+    Result<Place> base = place_of(database_);
+    if (!base.ok()) return base.status();
+    base_ = reached_ = *base;
+    if (beyond(base_)) return out_of_range("lies before this backup; choose an older one, or");
+    return set_versions(database_, 2);
+  }
+
+  // True once the target is reached inside this segment.
+  Result<bool> apply(const Segment& segment, bool is_last) {
+    const Result<Cuts> cuts = cuts_of(segment);
+    if (!cuts.ok()) return cuts.status();
+    if (!cuts->whole && !is_last) {
+      return Status(Code::kDataLoss,
+                    segment.path + ": damaged; what comes after it cannot be used");
+    }
+    if (cuts->ends.empty()) return false;
+    drop_log();
+    const auto copied = files::copy(segment.path, log_);
+    if (!copied.ok()) return copied.status();
+    const Result<Place> all = probe(cuts->ends.back());
+    if (!all.ok()) return all.status();
+    if (!beyond(*all)) {
+      reached_ = *all;
+      if (Status status = keep(); !status.ok()) return status;
+      return false;
+    }
+    // The first transaction that leads beyond the target.
+    size_t low = 0;
+    size_t high = cuts->ends.size() - 1;
+    while (low < high) {
+      const size_t middle = low + (high - low) / 2;
+      const Result<Place> place = probe(cuts->ends[middle]);
+      if (!place.ok()) return place.status();
+      if (beyond(*place)) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    if (low > 0) {
+      const Result<Place> place = probe(cuts->ends[low - 1]);
+      if (!place.ok()) return place.status();
+      reached_ = *place;
+      if (Status status = keep(); !status.ok()) return status;
+    }
+    return true;
+  }
+
+  // `complete`: a transaction beyond the target was seen.
+  Result<Place> end(bool complete) {
+    drop_log();
+    const bool there =
+        complete || target_.kind == Target::Kind::kLatest ||
+        (target_.kind == Target::Kind::kPosition ? reached_.position >= target_.position
+                                                 : reached_.newest_wall_ns >= target_.wall_ns);
+    if (!there) return out_of_range("lies behind what is archived;");
+    if (Status status = set_versions(database_, 1); !status.ok()) return status;
+    return reached_;
+  }
+
+ private:
+  bool beyond(const Place& place) const {
+    if (target_.kind == Target::Kind::kPosition) return place.position > target_.position;
+    if (target_.kind == Target::Kind::kTime) return place.newest_wall_ns > target_.wall_ns;
+    return false;
+  }
+
+  Status out_of_range(const char* words) const {
+    const std::string wanted = target_.kind == Target::Kind::kPosition
+                                   ? "position " + std::to_string(target_.position)
+                                   : utc(target_.wall_ns);
+    return {Code::kOutOfRange,
+            wanted + " " + words + " from this backup one can go from position " +
+                std::to_string(base_.position) + " (" + utc(base_.newest_wall_ns) +
+                ") to position " + std::to_string(std::max(base_.position, reached_.position)) +
+                " (" + utc(std::max(base_.newest_wall_ns, reached_.newest_wall_ns)) +
+                (target_.kind == Target::Kind::kPosition || !beyond(base_) ? ")" : ") and on")};
+  }
+
+  // With the log up to `end` and without changing the database.
+  Result<Place> probe(uint64_t end) {
+    if (Status status = cut_log(end); !status.ok()) return status;
+    auto db = Database::open(database_, false);
+    if (!db.ok()) return db.status();
+    sqlite3_db_config((*db)->raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    Place place;
+    const Result<int64_t> position = (*db)->number("SELECT max(position) FROM record");
+    if (!position.ok()) return position.status();
+    place.position = static_cast<uint64_t>(*position);
+    const Result<int64_t> newest = (*db)->number(
+        ("SELECT max(wall_time_ns) FROM record WHERE position>" + std::to_string(base_.position))
+            .c_str());
+    if (!newest.ok()) return newest.status();
+    place.newest_wall_ns = std::max(base_.newest_wall_ns, *newest);
+    return place;
+  }
+
+  // A frame whose header is zeros ends the log. What was there is put back the next time.
+  Status cut_log(uint64_t end) {
+    (void)files::remove(database_ + "-shm");
+    const int fd = ::open(log_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return files::error(log_, errno);
+    const auto put = [fd](uint64_t at, const std::string& bytes) {
+      return ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(at)) ==
+             static_cast<ssize_t>(bytes.size());
+    };
+    bool good = under_cut_.empty() || put(cut_, under_cut_);
+    std::string bytes(sqlite::kWalFrameHeader, '\0');
+    const ssize_t size = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(end));
+    good = good && size >= 0;
+    cut_ = end;
+    under_cut_ = bytes.substr(0, good ? static_cast<size_t>(size) : 0);
+    good = good && put(end, std::string(under_cut_.size(), '\0'));
+    const Status status = good ? Status() : files::error(log_, errno);
+    ::close(fd);
+    return status;
+  }
+
+  // Makes what was probed last part of the database.
+  Status keep() {
+    Status status;
+    {
+      auto db = Database::open(database_, false);
+      if (!db.ok()) return db.status();
+      status = (*db)->execute("PRAGMA synchronous=FULL");
+      const Result<int64_t> busy = (*db)->number("PRAGMA wal_checkpoint(TRUNCATE)");
+      if (status.ok()) status = busy.status();
+      if (status.ok() && *busy != 0) {
+        status = {Code::kUnavailable, database_ + " is in use by another program"};
+      }
+    }
+    drop_log();
+    return status;
+  }
+
+  void drop_log() {
+    (void)files::remove(log_);
+    (void)files::remove(database_ + "-shm");
+    under_cut_.clear();
+  }
+
+  const std::string database_;
+  const std::string log_ = database_ + "-wal";
+  const Target target_;
+  // Where the log is cut now, and the bytes that were there.
+  uint64_t cut_ = 0;
+  std::string under_cut_;
+  Place base_, reached_;
+};
+
+}  // namespace
+
+Result<Place> place_of(const std::string& database) {
+  auto db = Database::open(database, false);
+  if (!db.ok()) return db.status();
+  const Result<int64_t> position = (*db)->number("SELECT max(position) FROM record");
+  if (!position.ok()) return position.status();
+  const Result<int64_t> newest = (*db)->number("SELECT max(wall_time_ns) FROM record");
+  if (!newest.ok()) return newest.status();
+  return Place{static_cast<uint64_t>(*position), *newest};
+}
+
+Result<Place> roll_forward(const std::string& database, const std::string& archive,
+                           const std::string& log_salt, const Target& target) {
+  const Result<std::vector<Segment>> segments = sqlite::list_segments(archive);
+  if (!segments.ok()) return segments.status();
+  auto at = std::find_if(segments->begin(), segments->end(),
+                         [&](const Segment& segment) { return segment.salt == log_salt; });
+  if (log_salt.empty() || at == segments->end()) {
+    return Status(Code::kNotFound,
+                  "the archive " + archive +
+                      " does not hold the log that follows this backup; restore the backup as it "
+                      "is, or one that was made while [storage] archive was on");
+  }
+  RollForward forward(database, target);
+  if (Status status = forward.begin(); !status.ok()) return status;
+  bool complete = false;
+  for (;; ++at) {
+    const auto next = at + 1;
+    const bool is_last = next == segments->end() || !at->leads_to(*next);
+    const Result<bool> reached = forward.apply(*at, is_last);
+    if (!reached.ok()) return reached.status();
+    complete = *reached;
+    if (complete || is_last) break;
+  }
+  return forward.end(complete);
+}
+
+std::string utc(int64_t wall_ns) {
+  const std::time_t seconds = wall_ns / 1'000'000'000;
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[40];
+  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  char millis[8];
+  std::snprintf(millis, sizeof millis, ".%03dZ",
+                static_cast<int>(wall_ns / 1'000'000 % 1000) % 1000);
+  return std::string(text, size) + millis;
+}
+
+}  // namespace palyra::journal::backup

@@ -1,0 +1,248 @@
+// Restores to a point in time, compared with what was written.
+#include "plugins/journal/backup/testing.h"
+#include "plugins/journal/sqlite/wal_archive.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <map>
+#include <random>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace palyra::journal::backup {
+namespace {
+
+using contract::Commit;
+
+// The store after one commit.
+struct Moment {
+  uint64_t position;
+  int64_t wall_ns;
+  std::string last;  // document last/s
+  uint64_t counter;  // version of a document that changes without a record
+};
+
+class PointInTimeTest : public testing::Test {
+ protected:
+  PointInTimeTest() { clock_now_ = store_.clock.wall_now(); }
+
+  void open() {
+    const Status status = store_.open();
+    ASSERT_TRUE(status.ok()) << status.to_string();
+    store_.clock.advance(clock_now_ - store_.clock.wall_now());
+  }
+  // `mib` through the log, in commits of up to 64 KiB; some change only a document.
+  void write(int mib) {
+    for (uint64_t written = 0; written < uint64_t(mib) << 20;) {
+      store_.clock.advance(static_cast<int64_t>(1 + engine_() % 1000) * 1'000'000);
+      if (!moments_.empty() && engine_() % 5 == 0) {
+        const auto done = store_.commit(Commit().put("last", "counter", "x"));
+        ASSERT_TRUE(done.ok()) << done.status().to_string();
+        moments_.back().counter = done->versions(0);
+        continue;
+      }
+      const std::string text = std::to_string(engine_()) + std::string(engine_() % 65536, 'x');
+      Commit commit;
+      commit.append("s", text).put("last", "s", text);
+      if (engine_() % 2 == 0) commit.append("other", "y");
+      const auto done = store_.commit(commit);
+      ASSERT_TRUE(done.ok()) << done.status().to_string();
+      const uint64_t counter = moments_.empty() ? 0 : moments_.back().counter;
+      moments_.push_back({done->position(), store_.clock.wall_now(), text, counter});
+      written += text.size() * 2;
+    }
+    clock_now_ = store_.clock.wall_now();
+  }
+  Manifest create(const std::string& name) {
+    const auto made = backup::create({path_, backups_, name, store_.clock.wall_now() / 1'000'000});
+    EXPECT_TRUE(made.ok()) << made.status().to_string();
+    return made.ok() ? *made : Manifest();
+  }
+  Result<Restored> restore(const std::string& name, const Target& target) {
+    RestoreOptions options;
+    options.store = directory_.path() + "/restored.sqlite";
+    options.file = database_of(backups_, name);
+    options.archive = archive_;
+    options.target = target;
+    options.force = true;
+    options.wall_ns = store_.clock.wall_now();
+    return backup::restore(options);
+  }
+  static Target at_position(uint64_t position) { return {Target::Kind::kPosition, position, 0}; }
+  static Target at_time(int64_t wall_ns) { return {Target::Kind::kTime, 0, wall_ns}; }
+
+  // The restored store is the one of that moment, no more and no less.
+  void expect_moment(const Moment& moment) {
+    DiskStore copy(directory_.path() + "/restored.sqlite");
+    const Status opened = copy.open();
+    ASSERT_TRUE(opened.ok()) << opened.to_string();
+    EXPECT_EQ(copy.info()->position(), moment.position);
+    EXPECT_TRUE(copy.last("s") == moment.last) << "at position " << moment.position;
+    EXPECT_EQ(copy.get("last", "counter")->document().version(), moment.counter);
+    for (const std::string stream : {"s", "other"}) EXPECT_TRUE(copy.verify(stream)->ok());
+  }
+
+  const uint64_t seed_ = std::random_device()();
+  std::mt19937_64 engine_{seed_};
+  sqlite::TestDirectory directory_;
+  const std::string path_ = directory_.store();
+  const std::string archive_ = directory_.path() + "/archive";
+  const std::string backups_ = directory_.path() + "/backups";
+  DiskStore store_{path_, archive_};
+  int64_t clock_now_ = 0;
+  std::vector<Moment> moments_;
+};
+
+TEST_F(PointInTimeTest, AnyMomentSinceTheBackupComesBackAsItWas) {
+  SCOPED_TRACE("seed " + std::to_string(seed_));
+  open();
+  write(3);
+  const Manifest base = create("base");
+  const size_t first = moments_.size() - 1;
+  write(10);
+  store_.close();  // a restart in between
+  open();
+  write(8);
+  ASSERT_GE(sqlite::list_segments(archive_)->size(), 3u) << "the log has begun anew some times";
+  store_.close();
+  for (int i = 0; i < 5; ++i) {
+    const size_t at = first + engine_() % (moments_.size() - first);
+    const Moment& moment = moments_[at];
+    SCOPED_TRACE("moment " + std::to_string(at) + " of " + std::to_string(moments_.size()));
+    const bool by_time = i % 2 == 1;
+    const auto restored =
+        restore("base", by_time ? at_time(moment.wall_ns) : at_position(moment.position));
+    ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+    EXPECT_EQ(restored->place.position, moment.position);
+    expect_moment(moment);
+  }
+  // Everything, and nothing but the backup.
+  ASSERT_TRUE(restore("base", {Target::Kind::kLatest, 0, 0}).ok());
+  expect_moment(moments_.back());
+  ASSERT_TRUE(restore("base", {}).ok());
+  DiskStore copy(directory_.path() + "/restored.sqlite");
+  ASSERT_TRUE(copy.open().ok());
+  EXPECT_EQ(copy.info()->position(), base.position);
+}
+
+TEST_F(PointInTimeTest, ATargetOutsideIsRefusedWithThePossibleRange) {
+  open();
+  write(1);
+  const Manifest base = create("base");
+  write(1);
+  store_.close();
+  const std::string range = "from position " + std::to_string(base.position);
+  const std::string end = "to position " + std::to_string(moments_.back().position);
+  for (const Target& target :
+       {at_position(base.position - 1), at_position(moments_.back().position + 100),
+        at_time(moments_.front().wall_ns), at_time(moments_.back().wall_ns + 1)}) {
+    const Status status = restore("base", target).status();
+    EXPECT_EQ(status.code(), Code::kOutOfRange) << status.to_string();
+    EXPECT_NE(status.message().find(range), std::string::npos) << status.to_string();
+  }
+  const Status beyond = restore("base", at_position(1'000'000)).status();
+  EXPECT_NE(beyond.message().find(end), std::string::npos) << beyond.to_string();
+  EXPECT_FALSE(files::exists(directory_.path() + "/restored.sqlite"));
+}
+
+TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {
+  open();
+  write(1);
+  create("before");
+  write(8);
+  store_.close();
+  const uint64_t end_of_first = moments_.back().position;
+  {
+    // A life without the archive, long enough for the log to begin anew.
+    DiskStore without(path_);
+    ASSERT_TRUE(sqlite::mark_gap(archive_).ok());
+    ASSERT_TRUE(without.open().ok());
+    for (int i = 0; i < 30; ++i) {
+      ASSERT_TRUE(without.commit(Commit().append("s", std::string(500'000, 'x'))).ok());
+    }
+  }
+  open();
+  write(1);
+  const Manifest after = create("after");
+  write(1);
+  store_.close();
+  EXPECT_EQ(restore("before", at_position(moments_.back().position)).status().code(),
+            Code::kOutOfRange);
+  ASSERT_TRUE(restore("before", at_position(end_of_first)).ok());
+  ASSERT_TRUE(restore("after", at_position(moments_.back().position)).ok());
+  EXPECT_GT(moments_.back().position, after.position);
+  expect_moment(moments_.back());
+
+  // A damaged segment ends the way, too.
+  const auto segments = sqlite::list_segments(archive_);
+  std::filesystem::resize_file(segments->front().path, 10'000);
+  EXPECT_EQ(restore("before", at_position(end_of_first)).status().code(), Code::kDataLoss);
+  std::filesystem::remove(segments->front().path);
+  EXPECT_EQ(restore("before", at_position(end_of_first)).status().code(), Code::kNotFound);
+}
+
+TEST_F(PointInTimeTest, AnArchiveThatCannotBeWrittenStopsNoCommitAndLosesNoFrame) {
+  open();
+  write(1);
+  create("base");
+  // The directory is a file now: no segment can be begun, and the open one goes on.
+  const std::string hidden = archive_ + ".hidden";
+  std::filesystem::rename(archive_, hidden);
+  std::ofstream(archive_) << "in the way";
+  write(12);
+  EXPECT_NE(store_.store().archive()->problem(), "");
+  std::filesystem::remove(archive_);
+  std::filesystem::rename(hidden, archive_);
+  write(8);
+  EXPECT_EQ(store_.store().archive()->problem(), "");
+  store_.close();
+  const auto restored = restore("base", {Target::Kind::kLatest, 0, 0});
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  expect_moment(moments_.back());
+}
+
+TEST_F(PointInTimeTest, KilledAnywhereTheArchiveHoldsWhatTheStoreHolds) {
+  SCOPED_TRACE("seed " + std::to_string(seed_));
+  open();
+  create("base");
+  store_.close();
+  const char* const writer = std::getenv("PALYRA_JOURNAL_WRITER");
+  for (int round = 0; round < 5; ++round) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const std::string seed = std::to_string(seed_ + static_cast<uint64_t>(round));
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(ends[1], STDOUT_FILENO);
+      ::execl(writer, writer, path_.c_str(), seed.c_str(), archive_.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    const uint64_t lines = 200 + engine_() % 3000;
+    char byte = 0;
+    for (uint64_t seen = 0; seen < lines && ::read(ends[0], &byte, 1) == 1;) seen += byte == '\n';
+    ::kill(child, SIGKILL);
+    ::close(ends[0]);
+    ::waitpid(child, nullptr, 0);
+  }
+  open();
+  const uint64_t position = store_.info()->position();
+  ASSERT_GT(position, 1000u) << "the writer did write";
+  std::map<std::string, std::string> last;
+  for (int i = 0; i < 8; ++i) {
+    const std::string stream = "s/" + std::to_string(i);
+    last[stream] = store_.last(stream);
+  }
+  store_.close();
+  const auto restored = restore("base", {Target::Kind::kLatest, 0, 0});
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  EXPECT_EQ(restored->place.position, position);
+  DiskStore copy(directory_.path() + "/restored.sqlite");
+  ASSERT_TRUE(copy.open().ok());
+  for (const auto& [stream, text] : last) EXPECT_TRUE(copy.last(stream) == text) << stream;
+}
+
+}  // namespace
+}  // namespace palyra::journal::backup

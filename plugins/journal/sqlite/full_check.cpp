@@ -1,0 +1,183 @@
+#include "plugins/journal/sqlite/full_check.h"
+
+#include "plugins/common/digest/digest.h"
+#include "plugins/journal/chain_check.h"
+#include "plugins/journal/record_hash.h"
+#include "plugins/journal/request_check.h"
+#include "plugins/journal/sqlite/reader.h"
+
+#include <sqlite3.h>
+
+#include <utility>
+#include <vector>
+
+namespace palyra::journal::sqlite {
+namespace {
+
+// Virtual machine steps between two looks at `pace` while the pages are checked: some milliseconds.
+constexpr int kProgressSteps = 1'000'000;
+
+Status stopped() { return {Code::kCancelled, "the check was stopped"}; }
+
+class FullCheck {
+ public:
+  FullCheck(std::unique_ptr<Database> db, const CheckOptions& options)
+      : db_(*db), options_(options), reader_(std::move(db)) {}
+
+  Result<CheckResult> run() {
+    const Result<int64_t> position = db_.number("SELECT max(position) FROM record");
+    if (!position.ok()) return damage_or(position.status());
+    result_.position = static_cast<uint64_t>(*position);
+    Status status = pages();
+    if (status.ok() && result_.damage.empty()) status = chains();
+    if (status.ok() && result_.damage.empty()) status = blobs();
+    if (!status.ok()) return damage_or(status);
+    return result_;
+  }
+
+ private:
+  bool go_on() { return !options_.pace || options_.pace(result_.records, result_.position); }
+
+  // What SQLite cannot read is damage, too.
+  Result<CheckResult> damage_or(const Status& status) {
+    if (status.code() != Code::kDataLoss) return status;
+    result_.damage = status.message();
+    return result_;
+  }
+
+  Status pages() {
+    sqlite3_progress_handler(
+        db_.raw(), kProgressSteps,
+        [](void* self) { return static_cast<FullCheck*>(self)->go_on() ? 0 : 1; }, this);
+    Statement rows =
+        db_.prepare(options_.thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
+    const int code = rows.step();
+    std::string verdict;
+    if (code == SQLITE_ROW) verdict = rows.bytes(0);
+    rows.reset();
+    sqlite3_progress_handler(db_.raw(), 0, nullptr, nullptr);
+    if ((code & 0xFF) == SQLITE_INTERRUPT) return stopped();
+    if (code != SQLITE_ROW) return db_.status(code);
+    if (verdict != "ok") result_.damage = "the database file is damaged: " + verdict;
+    return {};
+  }
+
+  Status chains() {
+    std::vector<std::string> streams;
+    {
+      Statement rows = db_.prepare("SELECT name FROM stream ORDER BY id");
+      int code = 0;
+      while ((code = rows.step()) == SQLITE_ROW) streams.emplace_back(rows.bytes(0));
+      if (code != SQLITE_DONE) return db_.status(code);
+    }
+    for (const std::string& stream : streams) {
+      ++result_.streams;
+      if (Status status = chain(stream); !status.ok() || !result_.damage.empty()) return status;
+    }
+    return {};
+  }
+
+  // Page by page, so that no transaction is held for long.
+  Status chain(const std::string& stream) {
+    ChainCheck check(stream, 1, std::string(digest::view(kNoHash)));
+    v1::ReadRequest request;
+    request.set_stream(stream);
+    request.set_from_seq(1);
+    bool good = true;
+    while (good) {
+      const auto page = reader_.read(request);
+      if (!page.ok()) return page.status();
+      for (const v1::Record& record : page->records()) {
+        // A payload may have been erased since by a record that is younger than the check.
+        ++result_.records;
+        if (!(good = check.add(record))) break;
+        request.set_from_seq(record.seq() + 1);
+      }
+      if (!go_on()) return stopped();
+      if (page->records().empty() || request.from_seq() > page->head_seq()) break;
+    }
+    const v1::VerifyResponse verdict = check.result();
+    result_.erased += verdict.erased();
+    if (!verdict.ok()) result_.damage = verdict.reason();
+    return {};
+  }
+
+  Status blobs() {
+    std::vector<std::string> digests;
+    {
+      Statement rows = db_.prepare("SELECT digest FROM blob");
+      int code = 0;
+      while ((code = rows.step()) == SQLITE_ROW) digests.emplace_back(rows.bytes(0));
+      if (code != SQLITE_DONE) return db_.status(code);
+    }
+    for (const std::string& name : digests) {
+      digest::Sha256 sha256;
+      v1::GetBlobRequest request;
+      request.set_digest(name);
+      uint64_t size = 0;
+      do {
+        const auto part = reader_.get_blob(request);
+        if (part.status().code() == Code::kNotFound) break;  // swept meanwhile
+        if (!part.ok()) return part.status();
+        sha256.update(part->data());
+        size = part->size();
+        request.set_offset(request.offset() + part->data().size());
+        if (!go_on()) return stopped();
+      } while (request.offset() < size);
+      ++result_.blobs;
+      if (sha256.finish() != name && request.offset() == size && size > 0) {
+        result_.damage = "blob " + digest::to_hex(name) + ": content does not match its digest";
+        return {};
+      }
+    }
+    return {};
+  }
+
+  Database& db_;
+  const CheckOptions& options_;
+  Reader reader_;
+  CheckResult result_;
+};
+
+}  // namespace
+
+Result<CheckResult> check_store(std::unique_ptr<Database> db, const CheckOptions& options) {
+  return FullCheck(std::move(db), options).run();
+}
+
+Status check_newest(Database& db, uint64_t count) {
+  Statement rows = db.prepare(
+      "SELECT r.seq, r.type, r.wall_time_ns, r.payload_digest, r.prev_hash, r.hash, p.salt, "
+      "p.data, s.name, (SELECT b.hash FROM record b WHERE b.stream=r.stream AND b.seq=r.seq-1) "
+      "FROM record r LEFT JOIN payload p ON p.position=r.position JOIN stream s ON s.id=r.stream "
+      "ORDER BY r.position DESC LIMIT ?");
+  rows.bind(1, count);
+  RecordHasher hasher;
+  int code = 0;
+  while ((code = rows.step()) == SQLITE_ROW) {
+    const std::string stream(rows.bytes(8));
+    const uint64_t seq = rows.unsigned_integer(0);
+    const auto damaged = [&](const char* what) {
+      return Status(Code::kDataLoss,
+                    "record " + std::to_string(seq) + " of " + stream + ": " + what);
+    };
+    const std::string_view before = seq == 1 ? digest::view(kNoHash) : rows.bytes(9);
+    // An erased payload is judged by the full check, which sees who erased it.
+    if (!rows.is_null(6) &&
+        digest::view(hasher.payload_digest(rows.bytes(6), rows.bytes(7))) != rows.bytes(3)) {
+      return damaged("payload does not match its digest");
+    }
+    const std::string prev_hash(rows.bytes(4));
+    if (prev_hash != before) return damaged("does not follow the record before");
+    const Hash hash = hasher.record_hash({.stream = stream,
+                                          .seq = seq,
+                                          .prev_hash = prev_hash,
+                                          .type = rows.bytes(1),
+                                          .wall_time_ns = rows.integer(2),
+                                          .payload_digest = rows.bytes(3)});
+    if (digest::view(hash) != rows.bytes(5)) return damaged("hash mismatch");
+  }
+  return code == SQLITE_DONE ? Status() : db.status(code);
+}
+
+}  // namespace palyra::journal::sqlite

@@ -1,0 +1,33 @@
+// One state of a store as a file of its own, while others write.
+#pragma once
+
+#include "palyra/status.hpp"
+#include "plugins/journal/sqlite/files.h"
+
+#include <cstdint>
+#include <string>
+
+namespace palyra::journal::sqlite {
+
+// What the copy holds.
+struct SnapshotFacts {
+  int64_t schema_version = 0;
+  uint64_t position = 0;
+  uint64_t streams = 0;
+  // The greatest stamp of its last 1,000 records; 0 = no record.
+  int64_t newest_wall_ns = 0;
+  // Hash of the last record of stream `audit`, 32 bytes; empty if there is none.
+  std::string audit_head;
+  // The two salts of the log that was in use when the copy began, 8 bytes: replaying logs from that
+  // one on leads from this copy to any later state. Empty if there was none.
+  std::string log_salt;
+};
+
+// Copies the store at `from` page by page to the new file `to`, which is a database without a log,
+// mode 0600, synced. The copy is one state, the one at its beginning: it holds a read transaction,
+// so that writers do not make it begin anew, and they are never stopped. While it lasts the log of
+// the store cannot begin anew and grows by what is written. On failure `to` is removed. Blocks.
+Result<SnapshotFacts> copy_snapshot(const std::string& from, const std::string& to,
+                                    const files::Progress& progress = {});
+
+}  // namespace palyra::journal::sqlite
