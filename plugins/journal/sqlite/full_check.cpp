@@ -1,9 +1,8 @@
 #include "plugins/journal/sqlite/full_check.h"
 
 #include "plugins/common/digest/digest.h"
-#include "plugins/journal/chain_check.h"
 #include "plugins/journal/record_hash.h"
-#include "plugins/journal/request_check.h"
+#include "plugins/journal/sqlite/audit_reader.h"
 #include "plugins/journal/sqlite/reader.h"
 
 #include <sqlite3.h>
@@ -63,42 +62,33 @@ class FullCheck {
   }
 
   Status chains() {
-    std::vector<std::string> streams;
-    {
-      Statement rows = db_.prepare("SELECT name FROM stream ORDER BY id");
-      int code = 0;
-      while ((code = rows.step()) == SQLITE_ROW) streams.emplace_back(rows.bytes(0));
-      if (code != SQLITE_DONE) return db_.status(code);
-    }
-    for (const std::string& stream : streams) {
-      ++result_.streams;
-      if (Status status = chain(stream); !status.ok() || !result_.damage.empty()) return status;
-    }
-    return {};
-  }
-
-  // Page by page, so that no transaction is held for long.
-  Status chain(const std::string& stream) {
-    ChainCheck check(stream, 1, std::string(digest::view(kNoHash)));
-    v1::ReadRequest request;
-    request.set_stream(stream);
-    request.set_from_seq(1);
-    bool good = true;
-    while (good) {
-      const auto page = reader_.read(request);
+    const Result<int64_t> streams = db_.number("SELECT count(*) FROM stream");
+    if (!streams.ok()) return streams.status();
+    result_.streams = static_cast<uint64_t>(*streams);
+    AuditReader audit(db_);
+    v1::VerifyStoreRequest request;
+    request.set_up_to(result_.position);
+    uint64_t absent = 0;
+    uint64_t archived = 0;
+    do {
+      const auto page = audit.verify(request, result_.position);
       if (!page.ok()) return page.status();
-      for (const v1::Record& record : page->records()) {
-        // A payload may have been erased since by a record that is younger than the check.
-        ++result_.records;
-        if (!(good = check.add(record))) break;
-        request.set_from_seq(record.seq() + 1);
+      result_.records += page->records();
+      result_.erased += page->erased();
+      absent += page->absent();
+      archived += page->archived();
+      if (page->bad() > 0) {
+        const v1::BadRecord& bad = page->first_bad(0);
+        result_.damage =
+            "record " + std::to_string(bad.seq()) + " of " + bad.stream() + ": " + bad.reason();
+        return {};
       }
       if (!go_on()) return stopped();
-      if (page->records().empty() || request.from_seq() > page->head_seq()) break;
+      request.set_from_position(page->next_position());
+    } while (request.from_position() != 0);
+    if (absent > archived) {
+      result_.damage = std::to_string(absent - archived) + " records are missing";
     }
-    const v1::VerifyResponse verdict = check.result();
-    result_.erased += verdict.erased();
-    if (!verdict.ok()) result_.damage = verdict.reason();
     return {};
   }
 
