@@ -48,6 +48,8 @@ struct AcceptedInput {
   std::string run_id;
   uint64_t position = 0;
   bool duplicate = false;
+  palyra::tape::v1::QueueMode mode = palyra::tape::v1::QUEUE_MODE_UNSPECIFIED;  // as it was taken
+  std::string input_id;
 };
 
 class Gateway {
@@ -55,8 +57,8 @@ class Gateway {
   virtual ~Gateway() = default;
 
   // Durable before it answers. Errors: INVALID_ARGUMENT (text, ids), NOT_FOUND (session, agent,
-  // model), PERMISSION_DENIED (another principal's session), RESOURCE_EXHAUSTED (queue full),
-  // UNAVAILABLE (no journal).
+  // model), PERMISSION_DENIED (another principal's session), RESOURCE_EXHAUSTED (queue full, or as
+  // many joined a run as may), UNAVAILABLE (no journal).
   virtual Task<Result<AcceptedInput>> start_run(Caller caller, api::RunStart request) = 0;
   virtual Task<Result<api::RouteMessageResponse>> route_message(
       Caller caller, api::RouteMessageRequest request) = 0;

@@ -106,6 +106,18 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
           add_deltas(finished.text(), place_.offset, false);
         }
       }
+      if (event.has_context_gathered()) interrupted_ = false;
+      if (event.has_input_added() && event.input_added().mode() == tape::QUEUE_MODE_INTERRUPT) {
+        interrupted_ = true;
+      }
+      if (event.has_model_turn_interrupted() && interrupted_) {
+        // The turn is not made again: what was shown of it stands, to its end.
+        const auto& cut = event.model_turn_interrupted();
+        enter_turn(cut.turn(), cut.attempt());
+        if (place_.turn == cut.turn() && place_.attempt == cut.attempt()) {
+          add_deltas(cut.partial_text(), place_.offset, false);
+        }
+      }
       if (event.has_policy_started() && event.policy_started().call_index() < kNames) {
         const auto& started = event.policy_started();
         remember_name(started.turn(), started.call_index(), started.call().name());
@@ -269,6 +281,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
   uint32_t searched_turn_ = 0;  // its proposals were read from the tape
   api::RunState shown_state_ = api::RUN_STATE_UNSPECIFIED;
   api::WaitReason shown_reason_ = api::WAIT_REASON_UNSPECIFIED;
+  bool interrupted_ = false;  // by a message that no context shows yet
   bool closed_ = false;
   bool done_ = false;
 };

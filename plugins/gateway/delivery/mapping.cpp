@@ -81,6 +81,9 @@ api::RunStreamEvent to_stream_event(const std::string& run_id, const std::string
         *proposal.mutable_call() = started.call();
         return out;
       }
+      case tape::RunEvent::kInputAdded:
+        *out.mutable_input_added() = event.input_added();
+        return out;
       case tape::RunEvent::kApprovalRequested:
         *out.mutable_approval_request() = event.approval_requested();
         return out;

@@ -161,10 +161,11 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
 
   std::vector<palyra::common::v1::ToolCall> calls;
   bool too_long = false;
+  const uint64_t ordinal = wanted.ordinal;
   // Named: GCC 12 destroys closures twice that are temporaries of a co_await.
   std::function<void(const service::ChatEvent&)> on_event =
-      [this, self, &calls, &too_long, cancel](const service::ChatEvent& event) {
-        if (ended_ || too_long) return;
+      [this, self, &calls, &too_long, cancel, ordinal](const service::ChatEvent& event) {
+        if (ended_ || too_long || state_.in_flight.count(ordinal) == 0) return;
         if (event.has_text_delta()) {
           text_ += event.text_delta();
           hub_->add_text(event.text_delta());
@@ -186,7 +187,7 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
       };
   const ChatOutcome outcome = co_await environment_.world.providers.chat(
       instance, std::move(request), std::move(on_event), cancel);
-  if (ended_) co_return;
+  if (ended_ || state_.in_flight.count(ordinal) == 0) co_return;
   if (partial_writing_) {
     // A partial that lands after the result would never be removed.
     partial_idle_.emplace();

@@ -87,14 +87,17 @@ Task<void> RunLoop::run(Opening opening) {
       if (!status.ok() || state_.terminal()) break;
       for (const auto& wanted : std::exchange(to_launch_, {})) launch(wanted);
     }
+    forget_ended_flights();
     arm_timers();
-    if (inbox_.empty() && !grace_over_) {
+    if (inbox_.empty() && joins_.empty() && !grace_over_) {
       waiting_.emplace();
       const Slot<bool> slot = *waiting_;
       co_await slot;
       waiting_.reset();
     }
     drain();
+    status = co_await take_joins();
+    if (!status.ok()) break;
   }
   if (environment_.stopping && status.ok() && !state_.terminal()) {
     status =
@@ -122,7 +125,11 @@ Task<Status> RunLoop::settle() {
   }
   for (;;) {
     run::Decision decision = run::decide(state_, environment_.schema_check);
-    if (decision.stop_in_flight) begin_stop();
+    if (decision.stop_in_flight) {
+      begin_stop();
+    } else if (!state_.stopping()) {
+      end_stop();
+    }
     if (decision.idle()) co_return Status();
     if (decision.begin) {
       tape::RunEvent event;
@@ -205,6 +212,7 @@ void RunLoop::fill_doc() {
   doc_.set_state(run::run_state(state_));
   doc_.set_wait_reason(run::wait_reason(state_));
   doc_.set_seq(state_.last_seq);
+  doc_.set_inputs_added(static_cast<uint32_t>(state_.inputs.size()));
   *doc_.mutable_usage() = state_.usage;
   if (state_.terminal()) {
     doc_.set_finished_at_ms(state_.last_ns / kNanosPerMilli);
@@ -417,8 +425,14 @@ void RunLoop::after_commit(const service::CommitResponse& response,
       }
       const auto waiters = deciders_.find(decided.approval_id());
       if (waiters != deciders_.end()) {
+        // Without a decider it was closed by a newer message, whatever somebody was about to say.
+        const Status told =
+            decided.decided_by().empty()
+                ? Status(Code::kFailedPrecondition,
+                         "the approval " + decided.approval_id() + " is no longer asked for")
+                : Status();
         for (auto& slot : std::exchange(waiters->second, {})) {
-          environment_.world.executor.post([slot] { slot.set(Status()); });
+          environment_.world.executor.post([slot, told] { slot.set(told); });
         }
       }
     }
@@ -469,9 +483,8 @@ void RunLoop::drain() {
     add(std::move(event));
   }
   if (std::exchange(grace_over_, false)) {
-    for (auto& event :
-         run::interrupt_events(state_, std::string(utf8::prefix(text_, 256 * 1024)),
-                               "it did not stop within the grace period of a cancelled run")) {
+    for (auto& event : run::interrupt_events(state_, std::string(utf8::prefix(text_, 256 * 1024)),
+                                             "it did not stop within the grace period")) {
       add(std::move(event));
     }
   }
@@ -592,6 +605,7 @@ void RunLoop::begin_stop() {
   environment_.world.executor.post([weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self || self->ended_) return;
+    if (!self->stopping_) return;
     std::vector<CancelToken> tokens;
     for (const auto& [ordinal, flight] : self->flights_) tokens.push_back(flight.cancel);
     for (const auto& token : tokens) token.cancel();
@@ -605,6 +619,25 @@ void RunLoop::begin_stop() {
         self->grace_over_ = true;
         self->wake();
       });
+}
+
+// An interrupted turn is over; the next one may fly.
+void RunLoop::end_stop() {
+  if (!std::exchange(stopping_, false)) return;
+  grace_over_ = false;
+  if (grace_timer_ != 0) environment_.world.executor.cancel(std::exchange(grace_timer_, 0));
+}
+
+// Questions and timers that were closed by a record of the loop's own.
+void RunLoop::forget_ended_flights() {
+  for (auto flight = flights_.begin(); flight != flights_.end();) {
+    if (state_.in_flight.count(flight->first) != 0) {
+      ++flight;
+      continue;
+    }
+    if (flight->second.timer != 0) environment_.world.executor.cancel(flight->second.timer);
+    flight = flights_.erase(flight);
+  }
 }
 
 void RunLoop::forget_flights() {
@@ -628,6 +661,7 @@ void RunLoop::abandon(const Status& why) {
     }
   }
   answer_cancellers(why);
+  answer_joins(why.ok() ? Status(Code::kAborted, "the run has ended") : why);
   if (auto slot = std::exchange(opening_.committed, std::nullopt)) {
     environment_.world.executor.post(
         [slot = *slot, told] { slot.set(Result<service::CommitResponse>(told)); });

@@ -7,6 +7,7 @@
 #include "plugins/gateway/run_loop/environment.h"
 #include "plugins/gateway/session/session.h"
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -50,6 +51,24 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   Task<Status> cancel(std::string principal, std::string reason);
   // Durable when it answers. FAILED_PRECONDITION if it is decided or no longer asked.
   Task<Result<api::Approval>> decide(tape::ApprovalDecided decision);
+  // One more message for the run that is under way. Durable when it answers: its global position.
+  // ABORTED if the run ended or is being stopped first: it is to be taken elsewhere.
+  // RESOURCE_EXHAUSTED if as many joined as may. After another daemon, or another session, took the
+  // key: FAILED_PRECONDITION.
+  struct Joining {
+    tape::InputAdded input;
+    std::string idempotency_key;  // as the client said it
+    std::string key;              // of the collection `inputs`; empty = none
+  };
+  Task<Result<uint64_t>> join(Joining joining);
+  // A message that joined while the run waits: durable already, by who holds the session's lock.
+  void take_input(tape::RunEvent event, int64_t wall_ns);
+  // While more messages may join a run that waits, by mono time; until_ns 0 = it may begin.
+  struct Window {
+    int64_t opened_ns = 0;
+    int64_t until_ns = 0;
+  };
+  Window joinable;
   // Known pending approvals of a recovered run.
   void know_approval(api::Approval approval);
   // Text that was shown of the attempt that was cut off, with its stored document.
@@ -95,9 +114,21 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   void wake();
   void arm_timers();
   void begin_stop();
+  void end_stop();
+  void forget_ended_flights();
   void answer_cancellers(const Status& status);
   void arm_heartbeat();
   void forget_flights();
+
+  // joins.cpp
+  struct Join {
+    Joining joining;
+    Slot<Result<uint64_t>> answer;
+  };
+  Task<Status> take_joins();
+  Task<Status> take_join(Join join);
+  Status may_join(const tape::InputAdded& input) const;
+  void answer_joins(const Status& status);
 
   // effects.cpp
   void launch(const run::Wanted& wanted);
@@ -126,6 +157,7 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   std::vector<Pending> pending_;
   std::vector<run::Wanted> to_launch_;
   std::vector<tape::RunEvent> inbox_;
+  std::deque<Join> joins_;
   std::optional<Slot<bool>> waiting_;
   std::map<uint64_t, Flight> flights_;  // by ordinal
   api::RunState stored_state_ = api::RUN_STATE_UNSPECIFIED;

@@ -19,6 +19,16 @@ std::string title_of(const std::string& text) {
   return std::string(utf8::prefix(std::string_view(text).substr(0, text.find('\n')), kTitleBytes));
 }
 
+// What the same key answers later.
+api::RouteMessageResponse first_words(const AcceptedInput& accepted) {
+  api::RouteMessageResponse out;
+  out.set_session_id(accepted.session_id);
+  out.set_run_id(accepted.run_id);
+  out.set_mode(accepted.mode);
+  out.set_input_id(accepted.input_id);
+  return out;
+}
+
 template <typename T>
 T limited(T asked, T most) {
   if (asked <= 0) return most;
@@ -38,6 +48,14 @@ Status GatewayImpl::check(const Input& input) const {
   if (status.ok()) status = check_text("conversation", input.conversation, 0, 200);
   if (status.ok()) status = check_text("agent_id", input.agent_id, 0, 64);
   if (status.ok()) status = check_text("model", input.model, 0, 256);
+  if (status.ok() && !tape::QueueMode_IsValid(input.queue_mode)) {
+    status =
+        Status(Code::kInvalidArgument, "queue_mode must be follow-up, collect, steer or interrupt");
+  }
+  if (status.ok() && input.coalesce_ms > kLongestWindowMs) {
+    status = Status(Code::kInvalidArgument,
+                    "coalesce_ms must be 0 to " + std::to_string(kLongestWindowMs));
+  }
   if (status.ok() && !input.response_schema_json.empty()) {
     const auto schema = json_schema::Schema::parse(input.response_schema_json);
     if (!schema.ok()) {
@@ -81,6 +99,7 @@ Task<Result<AcceptedInput>> GatewayImpl::start_run(Caller caller, api::RunStart 
   input.response_schema_json = request.response_schema_json();
   input.ask_mode = request.ask_mode();
   input.model = request.model();
+  input.queue_mode = request.queue_mode();
   co_return co_await accept(std::move(input));
 }
 
@@ -92,6 +111,7 @@ Task<Result<AcceptedInput>> GatewayImpl::follow_up(Caller caller, std::string se
   input.session_id = std::move(session_id);
   input.text = std::move(*request.mutable_text());
   input.idempotency_key = request.idempotency_key();
+  input.queue_mode = request.queue_mode();
   Status status = check_ulid("session_id", input.session_id);
   if (!status.ok()) co_return status;
   co_return co_await accept(std::move(input));
@@ -102,6 +122,7 @@ Task<Result<api::RouteMessageResponse>> GatewayImpl::route_message(
   Input input;
   input.origin = "route";
   input.channel = request.channel();
+  input.coalesce_ms = coalesce_window(request, caller);
   input.caller = std::move(caller);
   input.session_id = request.session_id();
   input.conversation = request.conversation();
@@ -112,6 +133,7 @@ Task<Result<api::RouteMessageResponse>> GatewayImpl::route_message(
   input.response_schema_json = request.response_schema_json();
   input.ask_mode = request.ask_mode();
   input.model = request.model();
+  input.queue_mode = request.queue_mode();
   auto accepted = co_await accept(std::move(input));
   if (!accepted.ok()) co_return accepted.status();
   api::RouteMessageResponse out;
@@ -119,6 +141,8 @@ Task<Result<api::RouteMessageResponse>> GatewayImpl::route_message(
   out.set_run_id(accepted->run_id);
   out.set_position(accepted->position);
   out.set_duplicate(accepted->duplicate);
+  out.set_mode(accepted->mode);
+  out.set_input_id(accepted->input_id);
   co_return out;
 }
 
@@ -131,12 +155,33 @@ Task<Result<AcceptedInput>> GatewayImpl::first_answer(std::string key) {
   out.session_id = stored->session_id();
   out.run_id = stored->run_id();
   out.duplicate = true;
-  service::ReadRequest request;
-  request.set_stream(run_stream(out.run_id));
-  request.set_limit(1);
-  auto page = co_await environment_.world.journal.read(std::move(request));
-  if (!page.ok()) co_return page.status();
-  if (page->records_size() > 0) out.position = page->records(0).position();
+  out.mode = stored->mode();
+  out.input_id = stored->input_id();
+  uint64_t next = 1;
+  do {
+    service::ReadRequest request;
+    request.set_stream(run_stream(out.run_id));
+    request.set_from_seq(next);
+    if (next == 1) request.set_limit(1);
+    auto page = co_await environment_.world.journal.read(std::move(request));
+    if (!page.ok()) co_return page.status();
+    for (const auto& record : page->records()) {
+      next = record.seq() + 1;
+      tape::RunEvent event;
+      // Without an id (from before there were joined messages) it is the run's first.
+      const bool first = record.type() == "run_created" &&
+                         (out.input_id.empty() || (event.ParseFromString(record.payload()) &&
+                                                   event.run_created().input_id() == out.input_id));
+      const bool joined = record.type() == "input_added" &&
+                          event.ParseFromString(record.payload()) &&
+                          event.input_added().input_id() == out.input_id;
+      if (first || joined) {
+        out.position = record.position();
+        co_return out;
+      }
+    }
+    if (page->records().empty() || next > page->head_seq()) break;
+  } while (true);
   co_return out;
 }
 
@@ -201,9 +246,18 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
                                                     " is archived; take it out of the archive "
                                                     "to go on with it");
   }
-  if (session->queue.size() >= environment_.options.queue_depth) {
+  if (const auto loop = active_to_join(input, *session)) {
+    guard.release();
+    co_return co_await join_active(std::move(input), session, loop, std::move(key));
+  }
+  if (const auto loop = waiting_to_join(input, *session)) {
+    // The lock stays ours: the run must not begin meanwhile.
+    co_return co_await join_waiting(std::move(input), session, loop, std::move(key));
+  }
+  const bool idle = session->idle();
+  if (!idle && session->queue.size() >= environment_.options.queue_depth) {
     co_return Status(Code::kResourceExhausted,
-                     std::to_string(session->queue.size()) + " messages wait in session " +
+                     std::to_string(session->queue.size()) + " runs wait in session " +
                          session->id() + " already; try again when its run has ended",
                      PALYRA_ERROR_RETRYABLE);
   }
@@ -227,7 +281,8 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   const int64_t now = environment_.world.clock.wall_now();
   const std::string run_id = environment_.world.ids.ulid();
   const std::string input_id = environment_.world.ids.ulid();
-  const bool direct = session->idle();
+  const bool direct = idle && input.coalesce_ms == 0;
+  const tape::QueueMode mode = mode_of(input, *session);
   const bool fresh = session->seq() == 0;
   const std::string stream = session_stream(session->id());
 
@@ -254,6 +309,7 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     accepted.set_principal(input.caller.principal);
     accepted.set_idempotency_key(input.idempotency_key);
     accepted.set_text(input.text);
+    accepted.set_mode(mode);
     append(commit, stream, session->seq(), event, now);
   }
   if (direct) {
@@ -276,6 +332,10 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   created.set_response_schema_json(input.response_schema_json);
   created.set_ask_mode(input.ask_mode);
   created.set_channel(input.caller.channel);
+  created.set_queue_mode(mode);
+  if (input.coalesce_ms > 0) {
+    created.set_start_after_ms(now / kNanosPerMilli + input.coalesce_ms);
+  }
 
   doc.set_updated_at_ms(now / kNanosPerMilli);
   if (direct) {
@@ -284,11 +344,12 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     doc.set_queued(static_cast<uint32_t>(session->queue.size()) + 1);
   }
   put_session(commit, doc);
-  if (!key.empty()) put_input(commit, key, session->id(), run_id);
-
   AcceptedInput out;
   out.session_id = session->id();
   out.run_id = run_id;
+  out.mode = mode;
+  out.input_id = input_id;
+  if (!key.empty()) put_input(commit, key, first_words(out));
   api::Run run_doc;
   run_doc.set_run_id(run_id);
   run_doc.set_principal(input.caller.principal);
@@ -326,13 +387,19 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   run_doc.set_input_preview(std::string(utf8::prefix(input.text, 200)));
   run_doc.set_seq(1);
   put_run(commit, run_doc);
+  if (fresh) sessions_[session->id()] = session;
   auto response = co_await session->commit(std::move(commit));
-  if (!response.ok()) co_return response.status();
+  if (!response.ok()) {
+    if (fresh) sessions_.erase(session->id());
+    co_return response.status();
+  }
   session->committed(*response, std::move(doc));
   if (const auto* landed = appended(*response, run_stream(run_id))) {
     out.position = landed->first_position();
   }
   const auto loop = add_run(session, std::move(state), std::move(run_doc));
+  loop->joinable.opened_ns = environment_.world.clock.mono_now();
+  loop->joinable.until_ns = loop->joinable.opened_ns + input.coalesce_ms * kNanosPerMilli;
   session->queue.push_back(run_id);
   // The active run may have ended while this was on its way.
   if (session->active_run.empty()) environment_.tasks.spawn(take_next(session));

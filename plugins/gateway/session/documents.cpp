@@ -105,6 +105,12 @@ bool ended(api::RunState state) {
          state == api::RUN_STATE_FAILED;
 }
 
+std::vector<std::string> input_ids(const run::State& state) {
+  std::vector<std::string> ids = {state.created.input_id()};
+  for (const auto& input : state.inputs) ids.push_back(input.added.input_id());
+  return ids;
+}
+
 void put_session(service::CommitRequest& commit, const api::Session& session) {
   auto& put = *commit.add_puts();
   put.set_collection(kSessions);
@@ -169,15 +175,12 @@ void put_approval(service::CommitRequest& commit, const api::Approval& approval,
   record.set_wall_time_ns(now_ns);
 }
 
-void put_input(service::CommitRequest& commit, std::string_view key, const std::string& session_id,
-               const std::string& run_id) {
-  api::RouteMessageResponse value;
-  value.set_session_id(session_id);
-  value.set_run_id(run_id);
+void put_input(service::CommitRequest& commit, std::string_view key,
+               const api::RouteMessageResponse& answer) {
   auto& put = *commit.add_puts();
   put.set_collection(kInputs);
   put.set_key(std::string(key));
-  put.set_value(value.SerializeAsString());
+  put.set_value(answer.SerializeAsString());
   put.set_expected_version(0);
 }
 

@@ -10,10 +10,12 @@
 #include "palyra/tape/v1/session.pb.h"
 #include "palyra/task.hpp"
 #include "plugins/gateway/ports/ports.h"
+#include "plugins/gateway/run/state.h"
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace palyra::gateway {
 
@@ -28,6 +30,9 @@ inline constexpr char kInputs[] = "inputs";        // api::RouteMessageResponse 
 inline constexpr char kPartials[] = "partials";    // tape::ModelTurnInterrupted by run id
 inline constexpr char kViews[] = "views";          // store::SessionView by session id
 inline constexpr char kAuditStream[] = "audit";
+
+// Of the coalescer, for one message.
+inline constexpr int64_t kLongestWindowMs = 60'000;
 
 std::string run_stream(std::string_view run_id);
 std::string session_stream(std::string_view session_id);
@@ -46,14 +51,16 @@ std::string input_key(std::string_view principal, std::string_view idempotency_k
 std::string ordered(int64_t number);
 
 bool ended(api::RunState state);
+// Of all messages of a run, in the order in which they were accepted.
+std::vector<std::string> input_ids(const run::State& state);
 
 void put_session(service::CommitRequest& commit, const api::Session& session);
 void put_run(service::CommitRequest& commit, const api::Run& run);
 // With the record on the audit stream that says so.
 void put_approval(service::CommitRequest& commit, const api::Approval& approval, int64_t now_ns);
 // Fails the commit if the key was used.
-void put_input(service::CommitRequest& commit, std::string_view key, const std::string& session_id,
-               const std::string& run_id);
+void put_input(service::CommitRequest& commit, std::string_view key,
+               const api::RouteMessageResponse& answer);
 
 // Appends to the commit's batch for that stream, begun with `expected_seq` if it is the first.
 void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,

@@ -115,6 +115,15 @@ Task<void> GatewayImpl::take_next(std::shared_ptr<Session> session) {
   opening.guard = co_await session->lock();
   if (!session->active_run.empty() || session->queue.empty() || session->lost()) co_return;
   const auto found = runs_.find(session->queue.front());
+  if (found != runs_.end() &&
+      environment_.world.clock.mono_now() < found->second->joinable.until_ns) {
+    const int64_t until = found->second->joinable.until_ns;
+    if (session->looks_at_ns == 0 || until < session->looks_at_ns) {
+      session->looks_at_ns = until;
+      environment_.tasks.spawn(take_next_at(session, until));
+    }
+    co_return;
+  }
   session->queue.pop_front();
   if (found == runs_.end()) co_return;
   const std::shared_ptr<RunLoop> loop = found->second;
@@ -123,14 +132,23 @@ Task<void> GatewayImpl::take_next(std::shared_ptr<Session> session) {
   doc.set_active_run(session->active_run);
   doc.set_queued(static_cast<uint32_t>(session->queue.size()));
   doc.set_updated_at_ms(now_ms());
-  tape::SessionEvent taken;
-  taken.mutable_input_taken()->set_input_id(loop->state().created.input_id());
-  taken.mutable_input_taken()->set_run_id(loop->doc().run_id());
-  append(opening.commit, session_stream(session->id()), session->seq(), taken,
-         environment_.world.clock.wall_now());
+  for (const auto& input_id : input_ids(loop->state())) {
+    tape::SessionEvent taken;
+    taken.mutable_input_taken()->set_input_id(input_id);
+    taken.mutable_input_taken()->set_run_id(loop->doc().run_id());
+    append(opening.commit, session_stream(session->id()), session->seq(), taken,
+           environment_.world.clock.wall_now());
+  }
   put_session(opening.commit, doc);
   opening.session_doc = std::move(doc);
   environment_.tasks.spawn(loop->run(std::move(opening)));
+}
+
+// The window of a run that waits for more messages ends.
+Task<void> GatewayImpl::take_next_at(std::shared_ptr<Session> session, int64_t mono_ns) {
+  co_await sleep_until(environment_.world.executor, mono_ns);
+  if (session->looks_at_ns == mono_ns) session->looks_at_ns = 0;
+  co_await take_next(session);
 }
 
 // A session without runs stays for a while, because the next message often follows.

@@ -92,6 +92,8 @@ class GatewayImpl : public Gateway, public Sessions {
     tape::AskMode ask_mode = tape::ASK_MODE_UNSPECIFIED;
     std::string model;
     std::string origin;
+    tape::QueueMode queue_mode = tape::QUEUE_MODE_UNSPECIFIED;  // the session's
+    int64_t coalesce_ms = 0;  // waits so long for more of its conversation; 0 = not
   };
 
   // gateway_impl.cpp: sessions and runs in memory
@@ -103,6 +105,7 @@ class GatewayImpl : public Gateway, public Sessions {
                                    api::Run doc);
   void run_ended(const std::shared_ptr<RunLoop>& loop, const Status& status);
   Task<void> take_next(std::shared_ptr<Session> session);
+  Task<void> take_next_at(std::shared_ptr<Session> session, int64_t mono_ns);
   void rest(const std::shared_ptr<Session>& session);
   bool owns(const Caller& caller, const std::string& principal) const {
     return caller.principal == principal || caller.may("admin");
@@ -117,6 +120,18 @@ class GatewayImpl : public Gateway, public Sessions {
   Task<Result<AcceptedInput>> first_answer(std::string key);
   Task<Result<AcceptedInput>> accept_into(Input input, std::shared_ptr<Session> session,
                                           std::string key);
+
+  // queue.cpp: what happens to a message while a run is active or waits
+  int64_t coalesce_window(const api::RouteMessageRequest& request, const Caller& caller) const;
+  tape::QueueMode mode_of(const Input& input, const Session& session) const;
+  bool fits(const Input& input, const run::State& state) const;
+  std::shared_ptr<RunLoop> active_to_join(const Input& input, const Session& session) const;
+  std::shared_ptr<RunLoop> waiting_to_join(const Input& input, const Session& session) const;
+  tape::InputAdded added(const Input& input, tape::QueueMode mode) const;
+  Task<Result<AcceptedInput>> join_active(Input input, std::shared_ptr<Session> session,
+                                          std::shared_ptr<RunLoop> loop, std::string key);
+  Task<Result<AcceptedInput>> join_waiting(Input input, std::shared_ptr<Session> session,
+                                           std::shared_ptr<RunLoop> loop, std::string key);
 
   // runs.cpp
   Task<Result<std::string>> visible_stream(Caller caller, std::string run_id,

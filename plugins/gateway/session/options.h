@@ -34,7 +34,8 @@ struct Options {
   std::vector<AgentConfig> agents;  // empty = one agent "main" on default_model
   std::string default_model;        // "instance/model"
   LimitOptions limits;
-  uint32_t queue_depth = 8;         // inputs that may wait behind the active run of a session
+  uint32_t queue_depth = 8;         // runs that may wait behind the active run of a session
+  uint32_t coalesce_ms = 1'500;     // window of the coalescer for channels of connectors; 0 = none
   int64_t context_window = 32'768;  // tokens, of a model that does not say
   uint32_t idle_sessions = 256;     // sessions without runs that stay in memory
   int64_t lease_ttl_ms = 30'000;    // of a session's lease

@@ -140,6 +140,13 @@ Task<Status> GatewayImpl::recover_run(std::shared_ptr<Session> session, api::Run
   if (partial_stored) loop->know_partial();
   if (queued) {
     session->queue.push_back(run_id);
+    // The window goes on, but never longer than it was, whatever the wall clock says now.
+    const int64_t length = std::clamp<int64_t>(
+        loop->state().created.start_after_ms() - loop->doc().created_at_ms(), 0, kLongestWindowMs);
+    const int64_t left =
+        std::clamp<int64_t>(loop->state().start_after_ms - now_ms(), 0, length) * kNanosPerMilli;
+    loop->joinable.opened_ns = environment_.world.clock.mono_now();
+    loop->joinable.until_ns = loop->joinable.opened_ns + left;
     co_return Status();
   }
   session->active_run = run_id;

@@ -115,12 +115,14 @@ Task<Result<api::CancelRunResponse>> GatewayImpl::cancel_run(Caller caller,
       RunLoop::Opening opening;
       api::Session doc = session->doc();
       doc.set_queued(static_cast<uint32_t>(session->queue.size()));
-      tape::SessionEvent dropped;
-      dropped.mutable_input_dropped()->set_input_id(loop->state().created.input_id());
-      dropped.mutable_input_dropped()->set_run_id(request.run_id());
-      dropped.mutable_input_dropped()->set_reason("cancelled");
-      append(opening.commit, session_stream(session->id()), session->seq(), dropped,
-             environment_.world.clock.wall_now());
+      for (const auto& input_id : input_ids(loop->state())) {
+        tape::SessionEvent dropped;
+        dropped.mutable_input_dropped()->set_input_id(input_id);
+        dropped.mutable_input_dropped()->set_run_id(request.run_id());
+        dropped.mutable_input_dropped()->set_reason("cancelled");
+        append(opening.commit, session_stream(session->id()), session->seq(), dropped,
+               environment_.world.clock.wall_now());
+      }
       put_session(opening.commit, doc);
       opening.session_doc = std::move(doc);
       opening.guard = std::move(guard);

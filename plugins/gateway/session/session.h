@@ -89,6 +89,8 @@ class Session {
   // Runs in order of arrival: the one that is active (empty = none) and those that wait.
   std::string active_run;
   std::deque<std::string> queue;
+  // When somebody looks whether the first of the queue may begin, by mono time; 0 = nobody will.
+  int64_t looks_at_ns = 0;
 
  private:
   Task<Result<History>> read_history(int64_t tokens, store::SessionView view);

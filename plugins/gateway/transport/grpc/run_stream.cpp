@@ -198,6 +198,17 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     co_return closing_;
   }
 
+  // A message that joined the run that is shown, or one that will be, is part of it.
+  void follow_next(const std::string& run_id) {
+    if (subscription_ && run_id == run_id_) return;
+    for (const auto& target : following_) {
+      if (target.run_id() == run_id) return;
+    }
+    api::RunAttach attach;
+    attach.set_run_id(run_id);
+    following_.push_back(std::move(attach));
+  }
+
   // Streams one run to its end.
   Task<Status> follow(api::RunAttach target) {
     run_id_ = target.run_id();
@@ -241,9 +252,7 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
         auto accepted = co_await gateway_.follow_up(caller_, session_id_,
                                                     std::move(*request.mutable_follow_up()));
         if (!accepted.ok()) co_return accepted.status();
-        api::RunAttach attach;
-        attach.set_run_id(accepted->run_id);
-        following_.push_back(std::move(attach));
+        follow_next(accepted->run_id);
         co_return Status();
       }
       case Request::kCancel: {
