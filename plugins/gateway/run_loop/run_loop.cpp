@@ -530,10 +530,17 @@ Task<Result<api::Approval>> RunLoop::decide(tape::ApprovalDecided decision) {
     co_return Status(Code::kFailedPrecondition, "the approval " + id + " is no longer asked for");
   }
   if (found->second.has_decision()) {
-    co_return Status(Code::kFailedPrecondition, "the approval " + id + " was decided by " +
-                                                    (found->second.decision().decided_by().empty()
-                                                         ? std::string("its time running out")
-                                                         : found->second.decision().decided_by()));
+    const std::string by = found->second.decision().decided_by();
+    // One that is on its way is not told before it is durable: who hears of it relies on it.
+    if (const auto deciding = deciders_.find(id);
+        deciding != deciders_.end() && !deciding->second.empty()) {
+      const Slot<Status> durable;
+      deciding->second.push_back(durable);
+      if (const Status status = co_await durable; !status.ok()) co_return status;
+    }
+    co_return Status(Code::kFailedPrecondition,
+                     "the approval " + id + " was decided by " +
+                         (by.empty() ? std::string("its time running out") : by));
   }
   uint64_t ordinal = 0;
   for (const auto& [number, effect] : state_.in_flight) {

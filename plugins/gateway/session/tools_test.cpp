@@ -85,6 +85,32 @@ TEST(ToolsOfARun, AWriteWaitsForAnApproval) {
       Code::kNotFound);
 }
 
+// Who is told that an approval was decided relies on it as much as who decided it.
+TEST(ToolsOfARun, NobodyHearsOfADecisionBeforeItIsDurable) {
+  House house;
+  house.tools.add_text("fs.write", kWrite, effect::EFFECT_CLASS_IDEMPOTENT, "written");
+  house.providers.call("fs.write", R"({"path":"a"})");
+  house.providers.say({"Done."});
+  ASSERT_TRUE(house.send("write a").ok());
+  house.executor.run_until_idle();
+  api::ApprovalDecision request;
+  request.set_approval_id(house.pending().at(0).request().approval_id());
+  request.set_verdict(tape::APPROVAL_VERDICT_ALLOW);
+  house.store.refuse_writes(Status(Code::kUnavailable, "the disk is away"));
+  const auto first = house.begin(house.gateway->decide_approval(House::caller(), request));
+  house.executor.run_until_idle();
+  const auto second = house.begin(house.gateway->decide_approval(House::caller(), request));
+  house.executor.run_until_idle();
+  EXPECT_FALSE(first->has_value());
+  EXPECT_FALSE(second->has_value());
+  house.store.refuse_writes(Status());
+  house.advance_ms(10'000);
+  house.executor.run_until_idle();
+  ASSERT_TRUE(first->has_value() && second->has_value());
+  EXPECT_TRUE((*first)->ok());
+  EXPECT_EQ((*second)->status().code(), Code::kFailedPrecondition);
+}
+
 TEST(ToolsOfARun, ADenialAndAnExpiryAreToldToTheModel) {
   House house;
   house.tools.add_text("fs.write", kWrite, effect::EFFECT_CLASS_IDEMPOTENT, "written");
