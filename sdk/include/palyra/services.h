@@ -20,7 +20,11 @@ enum {
   /* journal_audit.proto; the gateway only */
   PALYRA_JOURNAL_HEADS = 11,        /* unary HeadsRequest -> HeadsResponse */
   PALYRA_JOURNAL_VERIFY_STORE = 12, /* unary VerifyStoreRequest -> VerifyStoreResponse */
-  PALYRA_JOURNAL_LIST_STREAMS = 13  /* unary ListStreamsRequest -> ListStreamsResponse */
+  PALYRA_JOURNAL_LIST_STREAMS = 13, /* unary ListStreamsRequest -> ListStreamsResponse */
+  /* journal_upkeep.proto; the gateway only */
+  PALYRA_JOURNAL_ERASE = 14,        /* unary EraseRecordsRequest -> CommitResponse */
+  PALYRA_JOURNAL_ARCHIVE = 15,      /* unary ArchiveRequest -> ArchiveResponse */
+  PALYRA_JOURNAL_MAINTAIN = 16      /* unary MaintainRequest -> MaintainResponse */
 };
 
 #define PALYRA_SERVICE_PROVIDER "palyra.provider/1" /* many */
