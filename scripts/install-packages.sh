@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config ccache mold git ca-certificates
   libboost1.81-dev libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
-  libsqlite3-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libssl-dev
+  libsqlite3-dev zlib1g-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libssl-dev
   libtomlplusplus-dev libcli11-dev libcurl4-openssl-dev libvalijson-dev libre2-dev libedit-dev
 )
 if [[ ${1:-} == test ]]; then

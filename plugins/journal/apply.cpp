@@ -14,6 +14,11 @@ namespace {
 
 Status precondition(std::string message) { return {Code::kFailedPrecondition, std::move(message)}; }
 
+Status moved(const std::string& stream) {
+  return {Code::kFailedPrecondition, "stream " + stream + " went on meanwhile; try again",
+          PALYRA_ERROR_RETRYABLE};
+}
+
 }  // namespace
 
 struct Applier::Checked {
@@ -120,6 +125,7 @@ Status Applier::check_appends(Tables& tables, const v1::CommitRequest& request, 
     if (at == checked.heads.size()) {
       Result<StreamHead> head = tables.head(append.stream());
       if (!head.ok()) return head.status();
+      if (head->seq == 0 && !refuse_new_.ok()) return refuse_new_;
       checked.heads.push_back({&append.stream(), *head, head->seq});
     }
     uint64_t& seq = checked.heads[at].seq;
@@ -307,8 +313,28 @@ Result<v1::CommitResponse> Applier::commit(Tables& tables, const Catalogue& cata
   return response;
 }
 
+// A record of the journal itself; the response names one append a stream.
+Status Applier::append_own(Tables& tables, StreamHead& head, const std::string& stream,
+                           const std::string& type, std::string_view payload,
+                           v1::CommitResponse& response) {
+  if (response.appended().empty()) {
+    v1::Appended* const appended = response.add_appended();
+    appended->set_stream(stream);
+    appended->set_first_seq(head.seq + 1);
+    appended->set_first_position(position_ + 1);
+  }
+  Status status = append(tables, head, stream, type, payload, clock_.wall_now());
+  if (!status.ok()) return status;
+  v1::Appended* const appended = response.mutable_appended(0);
+  appended->set_last_seq(head.seq);
+  appended->set_last_hash(head.hash.data(), head.hash.size());
+  response.set_position(position_);
+  return {};
+}
+
 Result<v1::CommitResponse> Applier::erase(Tables& tables, const EraseRequest& request,
-                                          bool& wrote) {
+                                          const std::vector<SegmentChange>& changes,
+                                          uint64_t expected_seq, bool& wrote) {
   wrote = false;
   Result<StreamHead> head = tables.head(request.stream);
   if (!head.ok()) return head.status();
@@ -319,6 +345,7 @@ Result<v1::CommitResponse> Applier::erase(Tables& tables, const EraseRequest& re
                                          std::to_string(request.first_seq) + " to " +
                                          std::to_string(request.last_seq));
   }
+  if (head->seq != expected_seq) return moved(request.stream);
   wrote = true;
   v1::Erased erased;
   erased.set_first_seq(request.first_seq);
@@ -326,17 +353,36 @@ Result<v1::CommitResponse> Applier::erase(Tables& tables, const EraseRequest& re
   erased.set_reason(request.reason);
   erased.set_principal(request.principal);
   v1::CommitResponse response;
-  v1::Appended* const appended = response.add_appended();
-  appended->set_stream(request.stream);
-  appended->set_first_seq(head->seq + 1);
-  appended->set_first_position(position_ + 1);
-  Status status = append(tables, *head, request.stream, kErasedType, erased.SerializeAsString(),
-                         clock_.wall_now());
+  Status status =
+      append_own(tables, *head, request.stream, kErasedType, erased.SerializeAsString(), response);
   if (status.ok()) status = tables.erase(request.stream, request.first_seq, request.last_seq);
+  for (const SegmentChange& change : changes) {
+    if (status.ok()) {
+      status = append_own(tables, *head, request.stream, kSegmentClosedType,
+                          change.after.closed().SerializeAsString(), response);
+    }
+    if (status.ok()) status = tables.replace_segment(request.stream, change.after);
+    if (status.ok()) status = tables.remove_garbage(change.after.digest);
+    if (status.ok()) status = tables.put_garbage(change.before.digest);
+  }
   if (!status.ok()) return status;
-  appended->set_last_seq(head->seq);
-  appended->set_last_hash(head->hash.data(), head->hash.size());
-  response.set_position(position_);
+  return response;
+}
+
+Result<v1::CommitResponse> Applier::archive(Tables& tables, const std::string& stream,
+                                            const SegmentRow& row, uint64_t expected_seq,
+                                            bool& wrote) {
+  wrote = false;
+  Result<StreamHead> head = tables.head(stream);
+  if (!head.ok()) return head.status();
+  if (head->seq != expected_seq) return moved(stream);
+  wrote = true;
+  v1::CommitResponse response;
+  Status status = append_own(tables, *head, stream, kSegmentClosedType,
+                             row.closed().SerializeAsString(), response);
+  if (status.ok()) status = tables.close_segment(stream, row);
+  if (status.ok()) status = tables.remove_garbage(row.digest);
+  if (!status.ok()) return status;
   return response;
 }
 

@@ -7,6 +7,7 @@
 #include "palyra/world.hpp"
 #include "plugins/journal/catalogue.h"
 #include "plugins/journal/record_hash.h"
+#include "plugins/journal/segment.h"
 #include "plugins/journal/store.h"
 
 #include <array>
@@ -16,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace palyra::journal {
@@ -80,6 +82,23 @@ class Tables {
   virtual Status put_lease(const std::string& name, const LeaseRow& lease) = 0;
   // Removes payload and salt of records that exist.
   virtual Status erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) = 0;
+
+  // The archive. Segments of a stream in order; `blobs` may be left out.
+  virtual Result<std::vector<SegmentRow>> segments(const std::string& stream) = 0;
+  // Removes the records of the segment and keeps its row instead.
+  virtual Status close_segment(const std::string& stream, const SegmentRow& row) = 0;
+  // The row with the same first_seq becomes this one.
+  virtual Status replace_segment(const std::string& stream, const SegmentRow& row) = 0;
+  // Files that are to be removed, by digest: noted before they are written, until a segment is
+  // theirs, and again when it is no longer.
+  virtual Status put_garbage(const std::string& digest) = 0;
+  virtual Status remove_garbage(const std::string& digest) = 0;
+};
+
+// What an erasure replaces in the archive.
+struct SegmentChange {
+  SegmentRow before;
+  SegmentRow after;
 };
 
 // One writer's commits. Not thread-safe.
@@ -96,7 +115,18 @@ class Applier {
   // must be rolled back, and set_position() called again.
   Result<v1::CommitResponse> commit(Tables& tables, const Catalogue& catalogue,
                                     const v1::CommitRequest& request, bool& wrote);
-  Result<v1::CommitResponse> erase(Tables& tables, const EraseRequest& request, bool& wrote);
+  // Removes payloads from the stored records of the range; `changes` are the segments that hold
+  // others of it. FAILED_PRECONDITION if the stream is no longer at expected_seq.
+  Result<v1::CommitResponse> erase(Tables& tables, const EraseRequest& request,
+                                   const std::vector<SegmentChange>& changes, uint64_t expected_seq,
+                                   bool& wrote);
+  // Moves the records of `row`, the first that are stored, to the archive; its file is durable.
+  // FAILED_PRECONDITION as above.
+  Result<v1::CommitResponse> archive(Tables& tables, const std::string& stream,
+                                     const SegmentRow& row, uint64_t expected_seq, bool& wrote);
+
+  // While not OK, a commit that begins a stream is refused with it.
+  void refuse_new(Status status) { refuse_new_ = std::move(status); }
 
  private:
   struct Checked;
@@ -108,6 +138,9 @@ class Applier {
   Status check_unique(Tables& tables, const v1::CommitRequest& request, const Checked& checked);
   Status append(Tables& tables, StreamHead& head, const std::string& stream,
                 const std::string& type, std::string_view payload, int64_t wall_time_ns);
+  Status append_own(Tables& tables, StreamHead& head, const std::string& stream,
+                    const std::string& type, std::string_view payload,
+                    v1::CommitResponse& response);
 
   Salt next_salt();
 
@@ -120,6 +153,7 @@ class Applier {
   std::array<Salt, 16> salts_;
   size_t salts_left_ = 0;
   uint64_t position_ = 0;
+  Status refuse_new_;
 };
 
 }  // namespace palyra::journal

@@ -20,7 +20,7 @@ bool ChainCheck::fail(uint64_t seq, std::string reason) {
   return false;
 }
 
-bool ChainCheck::add(const v1::Record& record) {
+bool ChainCheck::add(const v1::Record& record, bool from_archive) {
   if (!response_.ok()) return false;
   const uint64_t seq = next_seq_++;
   if (record.seq() != seq) {
@@ -46,9 +46,50 @@ bool ChainCheck::add(const v1::Record& record) {
                          erased.ParseFromString(record.payload()) && erased.last_seq() < seq) {
     erased_.push_back({erased.first_seq(), erased.last_seq()});
   }
+  if (v1::SegmentClosed closed; record.type() == kSegmentClosedType && !record.erased() &&
+                                closed.ParseFromString(record.payload()) &&
+                                closed.last_seq() < seq) {
+    closed_[closed.first_seq()] = std::move(closed);
+  }
   prev_hash_ = record.hash();
   response_.set_records(response_.records() + 1);
+  if (from_archive) response_.set_archived(response_.archived() + 1);
   return true;
+}
+
+void ChainCheck::archived(const SegmentRow& row) { segments_.push_back(row); }
+
+void ChainCheck::missing(const SegmentRow& row) {
+  if (!response_.ok()) return;
+  if (row.first_seq == next_seq_ && row.prev_hash != prev_hash_) {
+    fail(row.first_seq, "its archive does not follow the record before");
+    return;
+  }
+  segments_.push_back(row);
+  missing_segments_.push_back(row);
+  response_.set_archive_missing(response_.archive_missing() + row.last_seq + 1 - next_seq_);
+  next_seq_ = row.last_seq + 1;
+  prev_hash_ = row.last_hash;
+}
+
+// What was taken for a segment must be what the chain says of it.
+void ChainCheck::confirm_segments() {
+  for (const SegmentRow& row : segments_) {
+    const auto found = closed_.find(row.first_seq);
+    if (found != closed_.end()) {
+      if (found->second.SerializeAsString() == row.closed().SerializeAsString()) continue;
+      fail(row.first_seq, "its archive is not the one that the stream closed");
+      return;
+    }
+    // The record that closed it may itself be in a file that is missing.
+    const bool unknown =
+        std::any_of(missing_segments_.begin(), missing_segments_.end(),
+                    [&](const SegmentRow& gone) { return gone.last_seq > row.last_seq; });
+    if (!unknown) {
+      fail(row.first_seq, "archived, and no segment_closed record says so");
+      return;
+    }
+  }
 }
 
 v1::VerifyResponse ChainCheck::result() {
@@ -67,6 +108,7 @@ v1::VerifyResponse ChainCheck::result() {
       }
     }
   }
+  if (response_.ok()) confirm_segments();
   response_.set_head_hash(prev_hash_);
   return response_;
 }

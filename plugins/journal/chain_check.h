@@ -3,8 +3,10 @@
 
 #include "palyra/service/v1/journal.pb.h"
 #include "plugins/journal/record_hash.h"
+#include "plugins/journal/segment.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,15 +15,22 @@ namespace palyra::journal {
 namespace v1 = palyra::service::v1;
 
 // Feed the records of one stream in order, then ask for the result. A payload that is missing is
-// right only if an `erased` record of the same stream covers it; that record comes later, so it is
-// known at the end.
+// right only if an `erased` record of the same stream covers it, and a segment of the archive only
+// if a `segment_closed` record says the same of it; those records come later, so it is known at the
+// end.
 class ChainCheck {
  public:
   // `before`: hash of record first_seq - 1, zeros for first_seq 1.
   ChainCheck(std::string stream, uint64_t first_seq, std::string before);
 
   // False once something is wrong: no more records are needed.
-  bool add(const v1::Record& record);
+  bool add(const v1::Record& record, bool from_archive = false);
+  // The records of this segment follow from its file, or the next ones of it do.
+  void archived(const SegmentRow& row);
+  // The file of this segment is not there: its records are skipped.
+  void missing(const SegmentRow& row);
+  // Record `seq` cannot be right. Returns false.
+  bool fail(uint64_t seq, std::string reason);
   v1::VerifyResponse result();
 
  private:
@@ -30,7 +39,7 @@ class ChainCheck {
     uint64_t last;
   };
 
-  bool fail(uint64_t seq, std::string reason);
+  void confirm_segments();
 
   std::string stream_;
   uint64_t next_seq_;
@@ -39,6 +48,10 @@ class ChainCheck {
   v1::VerifyResponse response_;
   std::vector<Range> missing_;
   std::vector<Range> erased_;
+  // Segments that were fed, and what the stream says of segments, the last word by first record.
+  std::vector<SegmentRow> segments_;
+  std::vector<SegmentRow> missing_segments_;
+  std::map<uint64_t, v1::SegmentClosed> closed_;
 };
 
 }  // namespace palyra::journal

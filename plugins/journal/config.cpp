@@ -12,6 +12,9 @@ Result<Config> parse_config(std::string_view json) {
     config.path = root.value("path", config.path);
     config.group_commit_max = root.value("group_commit_max", config.group_commit_max);
     config.readers = root.value("readers", config.readers);
+    config.segments_dir = root.value("segments_dir", config.segments_dir);
+    config.max_bytes = root.value("max_bytes", config.max_bytes);
+    config.min_free_bytes = root.value("min_free_bytes", config.min_free_bytes);
   } catch (const nlohmann::json::exception& error) {
     return Status(Code::kInvalidArgument, std::string("[storage]: ") + error.what(),
                   PALYRA_ERROR_USER_FAULT);
@@ -26,6 +29,12 @@ Result<Config> parse_config(std::string_view json) {
     return invalid("[storage] readers must be 1 to 16");
   if (!config.path.empty() && config.path.front() != '/') {
     return invalid("[storage] path must be absolute, not \"" + config.path + "\"");
+  }
+  if (!config.segments_dir.empty() && config.segments_dir.front() != '/') {
+    return invalid("[storage] segments_dir must be absolute, not \"" + config.segments_dir + "\"");
+  }
+  if (config.max_bytes != 0 && config.max_bytes < (4u << 20)) {
+    return invalid("[storage] max_bytes must be 0 or at least 4194304");
   }
   return config;
 }

@@ -4,6 +4,7 @@
 #include "palyra/status.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,11 @@ struct Config {
   std::string path;
   size_t group_commit_max = 256;
   size_t readers = 2;
+  // Absolute; empty = segments/ beside the store.
+  std::string segments_dir;
+  // 0 = no limit but the disk's; else at least 4 MiB.
+  uint64_t max_bytes = 0;
+  uint64_t min_free_bytes = 64u << 20;
 };
 
 // From the JSON that the host has validated. INVALID_ARGUMENT names the key.

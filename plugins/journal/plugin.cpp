@@ -35,7 +35,10 @@ class JournalPlugin : public Plugin {
   Status start() override {
     auto opened = SqliteStore::open({.path = config_.path,
                                      .group_commit_max = config_.group_commit_max,
-                                     .readers = config_.readers},
+                                     .readers = config_.readers,
+                                     .max_bytes = config_.max_bytes,
+                                     .min_free_bytes = config_.min_free_bytes,
+                                     .segments_dir = config_.segments_dir},
                                     host().clock(), host().random());
     if (!opened) return opened.status();
     store_ = std::move(*opened);

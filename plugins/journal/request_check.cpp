@@ -1,5 +1,8 @@
 #include "plugins/journal/request_check.h"
 
+#include "palyra/world.hpp"
+#include "plugins/journal/segment.h"
+
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -25,8 +28,9 @@ Status check_type(std::string_view type) {
                      "\": only a-z, 0-9, _ and . are allowed");
     }
   }
-  if (type == kErasedType) {
-    return invalid("record type \"erased\" is written by the journal itself; choose another name");
+  if (is_journals_own(type)) {
+    return invalid("record type \"" + std::string(type) +
+                   "\" is written by the journal itself; choose another name");
   }
   return {};
 }
@@ -119,6 +123,10 @@ Status check_documents(const v1::CommitRequest& request) {
 
 }  // namespace
 
+bool is_journals_own(std::string_view type) {
+  return type == kErasedType || type == kSegmentClosedType;
+}
+
 Status check(const v1::CommitRequest& request) {
   int records = 0;
   size_t bytes = 0;
@@ -194,9 +202,33 @@ Status check(const v1::HeadsRequest& request) {
   return {};
 }
 
+Status check(const v1::ArchiveRequest& request) {
+  return check_size("stream name", request.stream(), 1, kMaxStreamName);
+}
+
+Status check(const v1::EraseRecordsRequest& request) {
+  Status status = check_size("stream name", request.stream(), 1, kMaxStreamName);
+  if (status.ok()) status = check_size("reason", request.reason(), 0, kMaxReason);
+  return status.ok() ? check_size("principal", request.principal(), 0, kMaxReason) : status;
+}
+
+Status check(const v1::MaintainRequest& request) {
+  if (request.vacuum_pages() > kMaxVacuumPages) {
+    return invalid("maintain: vacuum_pages is at most 4096");
+  }
+  if (request.min_age_ms() != 0 && request.min_age_ms() < kLeastSweepAgeMs) {
+    return invalid("maintain: min_age_ms is at least 7200000");
+  }
+  return {};
+}
+
 Status check(const v1::ListStreamsRequest& request) {
   if (request.limit() > kMaxPage) return invalid("list streams: limit must be at most 1000");
   return {};
+}
+
+int64_t min_age_ns(const v1::MaintainRequest& request) {
+  return (request.min_age_ms() == 0 ? kSweepAgeMs : request.min_age_ms()) * kNanosPerMilli;
 }
 
 }  // namespace palyra::journal

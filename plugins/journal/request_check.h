@@ -3,10 +3,12 @@
 
 #include "palyra/service/v1/journal.pb.h"
 #include "palyra/service/v1/journal_audit.pb.h"
+#include "palyra/service/v1/journal_upkeep.pb.h"
 #include "palyra/status.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace palyra::journal {
 
@@ -26,6 +28,11 @@ constexpr int kMaxDocuments = 1000;
 constexpr size_t kMaxCommit = 8u << 20;
 constexpr uint32_t kMaxPage = 1000;
 constexpr uint64_t kDefaultReadBytes = 2u << 20;
+constexpr uint32_t kMaxVacuumPages = 4096;
+// A blob that a record is about to name may be this old: its age is counted anew only now and then.
+constexpr int64_t kLeastSweepAgeMs = 2 * 3'600'000;
+constexpr int64_t kSweepAgeMs = 24 * 3'600'000;
+constexpr size_t kMaxReason = 1024;
 constexpr size_t kMaxBlobPart = 1u << 20;
 constexpr size_t kMaxWatchRecords = 256;
 constexpr size_t kMaxWatchBytes = 1u << 20;
@@ -38,6 +45,8 @@ constexpr uint64_t kVerifyPageRecords = 16'384;
 constexpr int kMaxBadRecords = 100;
 // The journal's own record type, written by erase() only; its payload is an `Erased` message.
 constexpr char kErasedType[] = "erased";
+// Types that only the journal writes; their payloads are never erased.
+bool is_journals_own(std::string_view type);
 
 // INVALID_ARGUMENT with the field and the limit.
 Status check(const v1::CommitRequest& request);
@@ -50,5 +59,10 @@ Status check(const v1::DeclareRequest& request);
 Status check(const v1::VerifyRequest& request);
 Status check(const v1::HeadsRequest& request);
 Status check(const v1::ListStreamsRequest& request);
+Status check(const v1::ArchiveRequest& request);
+Status check(const v1::EraseRecordsRequest& request);
+Status check(const v1::MaintainRequest& request);
+// How old a blob has to be.
+int64_t min_age_ns(const v1::MaintainRequest& request);
 
 }  // namespace palyra::journal

@@ -1,7 +1,9 @@
 #include "plugins/journal/service.h"
 
 #include "palyra/services.h"
+#include "plugins/journal/request_check.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace palyra::journal {
@@ -67,6 +69,14 @@ Status JournalService::start(const RawCall& call, Responder responder) {
                             std::string(call.caller),
                         PALYRA_ERROR_USER_FAULT);
   };
+  // What looks after the store as a whole is the gateway's to ask for.
+  const auto hub_only = [&](const auto& request) -> Status {
+    if (!hub) {
+      return {Code::kPermissionDenied, "journal: only the gateway may archive, erase and maintain",
+              PALYRA_ERROR_USER_FAULT};
+    }
+    return check(request);
+  };
   Store& open = *store;
   switch (call.method) {
     case PALYRA_JOURNAL_COMMIT:
@@ -123,6 +133,24 @@ Status JournalService::start(const RawCall& call, Responder responder) {
       return with<v1::ListStreamsRequest>(call, gateway_only, [&](auto request) {
         open.list_streams(std::move(request),
                           completes<v1::ListStreamsResponse>(std::move(responder)));
+      });
+    case PALYRA_JOURNAL_ERASE:
+      return with<v1::EraseRecordsRequest>(call, hub_only, [&](auto request) {
+        EraseRequest erase;
+        erase.stream = std::move(*request.mutable_stream());
+        erase.first_seq = std::max<uint64_t>(request.first_seq(), 1);
+        erase.last_seq = request.last_seq();
+        erase.reason = std::move(*request.mutable_reason());
+        erase.principal = std::move(*request.mutable_principal());
+        open.erase(std::move(erase), completes<v1::CommitResponse>(std::move(responder)));
+      });
+    case PALYRA_JOURNAL_ARCHIVE:
+      return with<v1::ArchiveRequest>(call, hub_only, [&](auto request) {
+        open.archive(std::move(request), completes<v1::ArchiveResponse>(std::move(responder)));
+      });
+    case PALYRA_JOURNAL_MAINTAIN:
+      return with<v1::MaintainRequest>(call, hub_only, [&](auto request) {
+        open.maintain(std::move(request), completes<v1::MaintainResponse>(std::move(responder)));
       });
     default:
       return {Code::kUnimplemented,

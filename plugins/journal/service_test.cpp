@@ -134,6 +134,21 @@ TEST_F(JournalServiceTest, AThirdPartyCannotLookAtTheWholeStore) {
   EXPECT_TRUE(call(PALYRA_JOURNAL_LIST_STREAMS, v1::ListStreamsRequest(), "").ok());
 }
 
+TEST_F(JournalServiceTest, OnlyTheHubMayArchiveEraseAndMaintain) {
+  const auto denied = [](const Status& status) { return status.code() == Code::kPermissionDenied; };
+  ASSERT_TRUE(commit(Commit().append("bot/in", "x"), "bot").ok());
+  v1::EraseRecordsRequest erase;
+  erase.set_stream("bot/in");
+  v1::ArchiveRequest archive;
+  archive.set_stream("bot/in");
+  EXPECT_TRUE(denied(call(PALYRA_JOURNAL_ERASE, erase, "bot")));
+  EXPECT_TRUE(denied(call(PALYRA_JOURNAL_ARCHIVE, archive, "bot")));
+  EXPECT_TRUE(denied(call(PALYRA_JOURNAL_MAINTAIN, v1::MaintainRequest(), "bot")));
+  EXPECT_TRUE(call(PALYRA_JOURNAL_ARCHIVE, archive, "").ok());
+  EXPECT_TRUE(call(PALYRA_JOURNAL_ERASE, erase, "").ok());
+  EXPECT_TRUE(call(PALYRA_JOURNAL_MAINTAIN, v1::MaintainRequest(), "").ok());
+}
+
 TEST_F(JournalServiceTest, AThirdPartysWatchSeesItsOwnStreamsOnly) {
   ASSERT_TRUE(commit(Commit().append("run/1", "secret").append("bot/in", "mine"), "").ok());
   Answer answer;
@@ -178,8 +193,9 @@ TEST_F(JournalServiceTest, BadCallsAreRefused) {
 TEST(JournalConfig, DefaultsAndLimits) {
   EXPECT_EQ(parse_config("{}")->group_commit_max, 256u);
   EXPECT_EQ(parse_config(R"({"path": "/x/y", "readers": 4})")->path, "/x/y");
-  for (const char* bad : {R"({"readers": 0})", R"({"group_commit_max": 1001})",
-                          R"({"path": "relative"})", R"({"path": 7})", "["}) {
+  for (const char* bad :
+       {R"({"readers": 0})", R"({"group_commit_max": 1001})", R"({"path": "relative"})",
+        R"({"segments_dir": "relative"})", R"({"max_bytes": 1000})", R"({"path": 7})", "["}) {
     EXPECT_EQ(parse_config(bad).status().code(), Code::kInvalidArgument) << bad;
   }
 }

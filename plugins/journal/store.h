@@ -4,6 +4,7 @@
 
 #include "palyra/service/v1/journal.pb.h"
 #include "palyra/service/v1/journal_audit.pb.h"
+#include "palyra/service/v1/journal_upkeep.pb.h"
 #include "palyra/status.hpp"
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct WatchCallbacks {
   std::function<void(Status)> done;
 };
 
-// What erase() removes and why; the reason and the principal are recorded in the stream.
+// What erase() removes and why; the reason and the principal are recorded in the stream. last_seq
+// 0: to the head.
 struct EraseRequest {
   std::string stream;
   uint64_t first_seq = 0;
@@ -71,9 +73,10 @@ class Store {
   // Begins with no credit.
   virtual std::shared_ptr<Watch> watch(v1::WatchRequest request, WatchCallbacks callbacks) = 0;
 
-  // Removes payloads and salts for good and appends the record that says so, in one commit; the
-  // result is that commit's. The chain still verifies. OUT_OF_RANGE if the range is not in the
-  // stream.
+  // Removes payloads and salts for good, from the archive too, and appends the record that says so,
+  // in one commit; the result is that commit's. The chain still verifies. OUT_OF_RANGE if the range
+  // is not in the stream, NOT_FOUND for an unknown stream and if the file of an archived part of it
+  // is missing.
   virtual void erase(EraseRequest request, Done<v1::CommitResponse> done) = 0;
 
   // What verification and export need: journal_audit.proto. Each call does one page of work.
@@ -83,6 +86,10 @@ class Store {
   // Removes blobs that are at least `min_age_ns` old and that no payload or document names, as 32
   // bytes or in lower-case hex. The result is how many.
   virtual void sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) = 0;
+  // Moves the oldest records of a stream, one segment, into a file; see journal_upkeep.proto.
+  // NOT_FOUND for an unknown stream.
+  virtual void archive(v1::ArchiveRequest request, Done<v1::ArchiveResponse> done) = 0;
+  virtual void maintain(v1::MaintainRequest request, Done<v1::MaintainResponse> done) = 0;
 };
 
 }  // namespace palyra::journal

@@ -1,6 +1,7 @@
 #include "plugins/journal/store_check.h"
 
 #include "plugins/journal/request_check.h"
+#include "plugins/journal/segment.h"
 
 #include <algorithm>
 #include <utility>
@@ -57,6 +58,11 @@ Status StoreCheck::read_marks(int64_t id, Stream& stream) {
     if (v1::Erased erased; type == kErasedType && erased.ParseFromArray(payload.data(), size)) {
       stream.erased.push_back({erased.first_seq(), erased.last_seq()});
     }
+    if (v1::SegmentClosed closed;
+        type == kSegmentClosedType && closed.ParseFromArray(payload.data(), size)) {
+      stream.closed.push_back(
+          {{closed.first_seq(), closed.last_seq()}, closed.prev_hash(), closed.last_hash()});
+    }
   });
   std::sort(stream.erased.begin(), stream.erased.end(),
             [](const Range& a, const Range& b) { return a.first < b.first; });
@@ -84,7 +90,8 @@ Status StoreCheck::check_before(Stream& stream, const ScannedRow& row) {
   }
   if (Status status = read_marks(row.stream, stream); !status.ok()) return status;
   for (const Closed& closed : stream.closed) {
-    if (closed.range.first > stream.seq + 1 || closed.range.last + 1 != row.seq) continue;
+    // What closed the segments before this one may be archived itself.
+    if (closed.range.last + 1 != row.seq) continue;
     if (row.prev_hash != closed.last_hash) {
       bad(stream, row, row.seq, "does not follow the archived segment before");
     }
@@ -123,13 +130,18 @@ Status StoreCheck::check(Stream& stream, const ScannedRow& row) {
   if (row.has_payload) {
     if (digest::view(hasher_.payload_digest(row.salt, row.payload)) != row.payload_digest) {
       bad(stream, row, row.seq, "payload does not match its digest");
+    } else if (v1::SegmentClosed closed;
+               row.type == kSegmentClosedType &&
+               closed.ParseFromArray(row.payload.data(), static_cast<int>(row.payload.size())) &&
+               closed.last_seq() < row.seq && stream.counted.insert(closed.first_seq()).second) {
+      page_.set_archived(page_.archived() + closed.last_seq() + 1 - closed.first_seq());
     }
     return {};
   }
   page_.set_erased(page_.erased() + 1);
   if (Status status = read_marks(row.stream, stream); !status.ok()) return status;
   const bool explained =
-      row.type != kErasedType &&
+      !is_journals_own(row.type) &&
       std::any_of(stream.erased.begin(), stream.erased.end(), [&](const Range& range) {
         return range.first <= row.seq && row.seq <= range.last;
       });

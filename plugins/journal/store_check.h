@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -83,6 +84,8 @@ class StoreCheck {
     bool marked = false;
     std::vector<Range> erased;
     std::vector<Closed> closed;
+    // First records of the segments that are counted already: a rewritten one is closed again.
+    std::set<uint64_t> counted;
   };
 
   Result<Stream*> stream(int64_t id);

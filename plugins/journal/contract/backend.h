@@ -3,6 +3,7 @@
 #pragma once
 
 #include "plugins/journal/contract/fakes.h"
+#include "plugins/journal/segment_files.h"
 #include "plugins/journal/store.h"
 
 #include <gtest/gtest.h>
@@ -29,6 +30,8 @@ class Backend {
                              const std::string& payload) = 0;
   // Loses the payload and the salt of a record.
   virtual void lose_payload(const std::string& stream, uint64_t seq) = 0;
+  // The archive's directory, as another program sees it.
+  virtual SegmentFiles& files() = 0;
 
   ManualClock clock;
   SeededRandom random;
@@ -93,6 +96,12 @@ class Backend {
   }
   Result<v1::CommitResponse> erase(EraseRequest request) {
     return call<v1::CommitResponse>([&](auto done) { store().erase(request, done); });
+  }
+  Result<v1::ArchiveResponse> archive(v1::ArchiveRequest request) {
+    return call<v1::ArchiveResponse>([&](auto done) { store().archive(request, done); });
+  }
+  Result<v1::MaintainResponse> maintain(v1::MaintainRequest request) {
+    return call<v1::MaintainResponse>([&](auto done) { store().maintain(request, done); });
   }
   Result<uint64_t> sweep(int64_t min_age_ns) {
     return call<uint64_t>([&](auto done) { store().sweep_blobs(min_age_ns, done); });

@@ -45,7 +45,9 @@ class MemoryStore::Audit final : public Places {
   Result<std::optional<Before>> before(int64_t stream, uint64_t seq) override {
     const std::vector<v1::Record*>& records = records_of(stream);
     if (seq < 2 || records.empty()) return std::optional<Before>();
-    const v1::Record& record = *records[std::min<uint64_t>(seq - 1, records.size()) - 1];
+    const v1::Record* const stored = records[std::min<uint64_t>(seq - 1, records.size()) - 1];
+    if (stored == nullptr) return std::optional<Before>();
+    const v1::Record& record = *stored;
     Before found;
     found.seq = record.seq();
     std::copy_n(record.hash().begin(), std::min(record.hash().size(), found.hash.size()),
@@ -54,7 +56,7 @@ class MemoryStore::Audit final : public Places {
   }
   Status marks(int64_t stream, const Mark& mark) override {
     for (const v1::Record* record : records_of(stream)) {
-      if (record->erased()) continue;
+      if (record == nullptr || record->erased()) continue;
       if (record->type() == kErasedType || record->type() == "segment_closed") {
         mark(record->type(), record->payload());
       }
@@ -83,13 +85,15 @@ void MemoryStore::verify_store(v1::VerifyStoreRequest request, Done<v1::VerifySt
         StoreCheck check(audit, at, page);
         for (; at <= up_to; ++at) {
           const v1::Record& record = data_->log[at - 1];
+          if (record.stream().empty()) continue;
           if (Status status = check.add(row_of(record, audit.id(record.stream()))); !status.ok()) {
             return status;
           }
           if (!check.full()) continue;
           if (at < up_to) page.set_next_position(at + 1);
-          break;
+          return page;
         }
+        check.end(up_to);
         return page;
       });
 }
@@ -102,7 +106,12 @@ void MemoryStore::heads(v1::HeadsRequest request, Done<v1::HeadsResponse> done) 
     response.set_up_to(up_to);
     response.set_position(up_to);
     for (const v1::StreamSeq& at : request.at()) {
-      const v1::Record* const record = stored(at.stream(), at.seq());
+      const v1::Record* record = stored(at.stream(), at.seq());
+      std::shared_ptr<const Segment> segment;
+      if (record == nullptr) {
+        record = archived_record(at.stream(), at.seq(), *data_->segments(at.stream()), archive_,
+                                 segment);
+      }
       if (record == nullptr) continue;
       v1::Head& head = *response.add_heads();
       head.set_stream(at.stream());
@@ -115,6 +124,7 @@ void MemoryStore::heads(v1::HeadsRequest request, Done<v1::HeadsResponse> done) 
     HeadsWindow window(audit, request.limit() == 0 ? kDefaultHeads : request.limit());
     for (uint64_t at = request.since() + 1; at <= up_to; ++at) {
       const v1::Record& record = data_->log[at - 1];
+      if (record.stream().empty()) continue;
       const Result<bool> taken = window.add(row_of(record, audit.id(record.stream())));
       if (!taken.ok()) return taken.status();
       if (*taken) continue;
@@ -139,8 +149,9 @@ void MemoryStore::list_streams(v1::ListStreamsRequest request, Done<v1::ListStre
           if (at->first.compare(0, request.prefix().size(), request.prefix()) != 0) break;
           if (seen == limit) return response;
           response.set_next_after(at->first);
-          const auto last = std::find_if(at->second.rbegin(), at->second.rend(),
-                                         [&](const auto* one) { return one->position() <= up_to; });
+          const auto last = std::find_if(
+              at->second.rbegin(), at->second.rend(),
+              [&](const auto* one) { return one != nullptr && one->position() <= up_to; });
           if (last == at->second.rend()) continue;
           v1::StreamInfo& info = *response.add_streams();
           info.set_stream(at->first);

@@ -82,13 +82,51 @@ Status MemoryStore::Data::put_lease(const std::string& name, const LeaseRow& lea
 
 Status MemoryStore::Data::erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) {
   for (uint64_t seq = first_seq; seq <= last_seq; ++seq) {
-    v1::Record& record = *streams[stream][seq - 1];
-    if (record.type() == kErasedType) continue;
-    record.clear_payload();
-    record.clear_salt();
-    record.set_erased(true);
+    v1::Record* const record = streams[stream][seq - 1];
+    if (record == nullptr || is_journals_own(record->type())) continue;
+    record->clear_payload();
+    record->clear_salt();
+    record->set_erased(true);
   }
   return {};
+}
+
+Result<std::vector<SegmentRow>> MemoryStore::Data::segments(const std::string& stream) {
+  const auto found = archived.find(stream);
+  return found == archived.end() ? std::vector<SegmentRow>() : found->second;
+}
+
+Status MemoryStore::Data::close_segment(const std::string& stream, const SegmentRow& row) {
+  std::vector<v1::Record*>& records = streams[stream];
+  for (uint64_t seq = row.first_seq; seq <= row.last_seq; ++seq) {
+    records[seq - 1]->Clear();
+    records[seq - 1] = nullptr;
+  }
+  archived[stream].push_back(row);
+  return {};
+}
+
+Status MemoryStore::Data::replace_segment(const std::string& stream, const SegmentRow& row) {
+  for (SegmentRow& stored : archived[stream]) {
+    if (stored.first_seq == row.first_seq) stored = row;
+  }
+  return {};
+}
+
+Status MemoryStore::Data::put_garbage(const std::string& digest) {
+  garbage.insert(digest);
+  return {};
+}
+
+Status MemoryStore::Data::remove_garbage(const std::string& digest) {
+  garbage.erase(digest);
+  return {};
+}
+
+std::vector<std::string> MemoryStore::Data::blob_digests() const {
+  std::vector<std::string> digests;
+  for (const auto& [digest, blob] : blobs) digests.push_back(digest);
+  return digests;
 }
 
 bool MemoryStore::Data::matches(const QueryPlan& plan, const std::string& key) const {

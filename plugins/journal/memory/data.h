@@ -30,9 +30,12 @@ struct MemoryStore::Data : Tables {
   using IndexRows = std::set<std::pair<std::string, std::string>>;
 
   Catalogue catalogue;
-  // By position - 1. A deque, so that rows stay where they are.
+  // By position - 1. A deque, so that rows stay where they are. Empty ones were archived.
   std::deque<v1::Record> log;
+  // By seq - 1; null if archived.
   std::map<std::string, std::vector<v1::Record*>> streams;
+  std::map<std::string, std::vector<SegmentRow>> archived;
+  std::set<std::string> garbage;
   std::map<std::string, Documents> collections;
   std::map<int64_t, IndexRows> indexes;
   std::map<std::string, LeaseRow> leases;
@@ -51,6 +54,13 @@ struct MemoryStore::Data : Tables {
   Result<LeaseRow> lease(const std::string& name) override;
   Status put_lease(const std::string& name, const LeaseRow& lease) override;
   Status erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) override;
+  Result<std::vector<SegmentRow>> segments(const std::string& stream) override;
+  Status close_segment(const std::string& stream, const SegmentRow& row) override;
+  Status replace_segment(const std::string& stream, const SegmentRow& row) override;
+  Status put_garbage(const std::string& digest) override;
+  Status remove_garbage(const std::string& digest) override;
+
+  std::vector<std::string> blob_digests() const;
 
   v1::QueryResponse run(const QueryPlan& plan) const;
 

@@ -1,6 +1,5 @@
 #include "plugins/journal/memory/store.h"
 
-#include "plugins/journal/blob_scan.h"
 #include "plugins/journal/chain_check.h"
 #include "plugins/journal/memory/data.h"
 #include "plugins/journal/query_plan.h"
@@ -36,6 +35,8 @@ void MemoryStore::crash() {
   sync_posted_ = false;
   uploads_.clear();
   data_->parts.clear();
+  upkeep_.clear();
+  upkeep_runs_ = false;
   watches_->drop();
 }
 
@@ -49,15 +50,6 @@ void MemoryStore::post(std::function<void()> fn) {
   executor_.post([life = life_, born = *life_, fn = std::move(fn)] {
     if (*life == born) fn();
   });
-}
-
-template <typename T, typename Fn>
-void MemoryStore::write(Done<T> done, Fn fn) {
-  batch_.push_back([this, done = std::move(done), fn = std::move(fn)]() -> std::function<void()> {
-    Result<T> result = refusal_.ok() ? fn() : Result<T>(refusal_);
-    return [done, result = std::move(result)] { done(result); };
-  });
-  if (!std::exchange(sync_posted_, true)) post([this] { sync(); });
 }
 
 void MemoryStore::sync() {
@@ -86,13 +78,6 @@ void MemoryStore::commit(v1::CommitRequest request, Done<v1::CommitResponse> don
     bool wrote = false;
     ++commits_;
     return applier_.commit(*data_, data_->catalogue, request, wrote);
-  });
-}
-
-void MemoryStore::erase(EraseRequest request, Done<v1::CommitResponse> done) {
-  write(std::move(done), [this, request = std::move(request)] {
-    bool wrote = false;
-    return applier_.erase(*data_, request, wrote);
   });
 }
 
@@ -131,25 +116,6 @@ void MemoryStore::put_blob(v1::PutBlobRequest request, std::string uploader,
         });
 }
 
-void MemoryStore::sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) {
-  write(std::move(done), [this, min_age_ns]() -> Result<uint64_t> {
-    const int64_t newest = clock_.wall_now() - min_age_ns;
-    std::vector<std::string> old;
-    for (const auto& [digest, blob] : data_->blobs) {
-      if (blob.created_wall_ns <= newest) old.push_back(digest);
-    }
-    if (old.empty()) return uint64_t{0};
-    BlobScan scan(old);
-    for (const v1::Record& record : data_->log) scan.look_at(record.payload());
-    for (const auto& [name, documents] : data_->collections) {
-      for (const auto& [key, document] : documents) scan.look_at(document.value);
-    }
-    const std::vector<std::string> unnamed = scan.unnamed();
-    for (const std::string& digest : unnamed) data_->blobs.erase(digest);
-    return uint64_t{unnamed.size()};
-  });
-}
-
 void MemoryStore::read(v1::ReadRequest request, Done<v1::ReadResponse> done) {
   answer(std::move(done), [this, request = std::move(request)]() -> Result<v1::ReadResponse> {
     if (Status status = check(request); !status.ok()) return status;
@@ -157,22 +123,17 @@ void MemoryStore::read(v1::ReadRequest request, Done<v1::ReadResponse> done) {
     const auto found = data_->streams.find(request.stream());
     if (found == data_->streams.end()) return response;
     const std::vector<v1::Record*>& records = found->second;
-    const uint64_t head = records.size();
-    response.set_head_seq(head);
-    const uint32_t limit = request.limit() == 0 ? kMaxPage : request.limit();
-    const uint64_t max_bytes = request.max_bytes() == 0 ? kDefaultReadBytes : request.max_bytes();
-    uint64_t bytes = 0;
-    const uint64_t first = request.from_seq() == 0 ? 1 : request.from_seq();
-    uint64_t seq = !request.descending()     ? first
-                   : request.from_seq() == 0 ? head
-                                             : std::min(request.from_seq(), head);
-    for (; seq >= 1 && seq <= head; request.descending() ? --seq : ++seq) {
-      const v1::Record& record = *records[seq - 1];
-      if (response.records_size() == static_cast<int>(limit)) break;
-      bytes += record.payload().size();
-      if (bytes > max_bytes && response.records_size() > 0) break;
-      *response.add_records() = record;
-    }
+    response.set_head_seq(records.size());
+    const std::function<Status(PageFill&, uint64_t)> rows = [&](PageFill& fill, uint64_t from) {
+      for (uint64_t seq = from; seq >= 1 && seq <= records.size();
+           request.descending() ? --seq : ++seq) {
+        if (records[seq - 1] == nullptr || !fill.add(*records[seq - 1])) break;
+      }
+      return Status();
+    };
+    const Status status =
+        read_with_archive(request, *data_->segments(request.stream()), archive_, response, rows);
+    if (!status.ok()) return status;
     return response;
   });
 }
@@ -223,10 +184,18 @@ void MemoryStore::verify(v1::VerifyRequest request, Done<v1::VerifyResponse> don
   answer(std::move(done), [this, request = std::move(request)]() -> Result<v1::VerifyResponse> {
     if (Status status = check(request); !status.ok()) return status;
     const uint64_t first = std::max<uint64_t>(request.from_seq(), 1);
-    const v1::Record* const before = first > 1 ? stored(request.stream(), first - 1) : nullptr;
-    ChainCheck check(request.stream(), first,
-                     before != nullptr ? before->hash() : std::string(digest::view(kNoHash)));
-    for (uint64_t seq = first;; ++seq) {
+    const std::vector<SegmentRow> segments = *data_->segments(request.stream());
+    std::string before(digest::view(kNoHash));
+    if (const v1::Record* const record =
+            first > 1 ? stored(request.stream(), first - 1) : nullptr) {
+      before = record->hash();
+    } else if (first > 1) {
+      const std::string hash = archived_hash(request.stream(), first - 1, segments, archive_);
+      if (!hash.empty()) before = hash;
+    }
+    ChainCheck check(request.stream(), first, std::move(before));
+    for (uint64_t seq = check_archived(check, request.stream(), first, segments, archive_);;
+         ++seq) {
       const v1::Record* const record = stored(request.stream(), seq);
       if (record == nullptr || !check.add(*record)) break;
     }
@@ -260,6 +229,7 @@ void MemoryStore::scan(uint64_t from, const std::string& prefix, Done<WatchPage>
     size_t bytes = 0;
     for (; page.next <= data_->log.size(); ++page.next) {
       const v1::Record& record = data_->log[page.next - 1];
+      if (record.stream().empty()) continue;
       if (record.stream().compare(0, prefix.size(), prefix) != 0) continue;
       const int count = page.item.records_size();
       bytes += record.payload().size();

@@ -3,6 +3,7 @@
 
 #include "palyra/world.hpp"
 #include "plugins/journal/apply.h"
+#include "plugins/journal/archive.h"
 #include "plugins/journal/store.h"
 #include "plugins/journal/uploads.h"
 #include "plugins/journal/watch_hub.h"
@@ -12,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace palyra::journal {
@@ -29,7 +31,14 @@ class MemoryStore : public Store {
     size_t group_commit_max = 64;
   };
   // Where a fault may be injected: the hook may call crash().
-  enum class Step { kBeforeSync, kAfterSync };
+  enum class Step {
+    kBeforeSync,
+    kAfterSync,
+    // A file of the archive is written and no record names it yet; an old one is about to be
+    // removed.
+    kFileWritten,
+    kBeforeFileRemoved,
+  };
 
   MemoryStore(const Clock& clock, Executor& executor, Random& random, Options options);
   MemoryStore(const Clock& clock, Executor& executor, Random& random);
@@ -45,6 +54,8 @@ class MemoryStore : public Store {
   uint64_t syncs() const { return syncs_; }
   // For tests of verification: the stored record, to be altered; null if there is none.
   v1::Record* stored(const std::string& stream, uint64_t seq);
+  // The archive directory; what is in it survives a crash.
+  MemorySegmentFiles& files() { return files_; }
 
   void commit(v1::CommitRequest request, Done<v1::CommitResponse> done) override;
   void read(v1::ReadRequest request, Done<v1::ReadResponse> done) override;
@@ -62,6 +73,8 @@ class MemoryStore : public Store {
   void verify_store(v1::VerifyStoreRequest request, Done<v1::VerifyStoreResponse> done) override;
   void list_streams(v1::ListStreamsRequest request, Done<v1::ListStreamsResponse> done) override;
   void sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) override;
+  void archive(v1::ArchiveRequest request, Done<v1::ArchiveResponse> done) override;
+  void maintain(v1::MaintainRequest request, Done<v1::MaintainResponse> done) override;
 
  private:
   struct Data;
@@ -75,6 +88,19 @@ class MemoryStore : public Store {
   void write(Done<T> done, Fn fn);
   template <typename T, typename Fn>
   void answer(Done<T> done, Fn fn);
+  // upkeep.cpp: one archiving, erasing or maintaining after the other.
+  void upkeep(std::function<void()> begin);
+  void next_upkeep();
+  void upkeep_done();
+  template <typename T>
+  Done<T> ends_upkeep(Done<T> done);
+  void write_archive(const v1::ArchiveRequest& request, Done<v1::ArchiveResponse> done);
+  void write_erased(const EraseRequest& request, Done<v1::CommitResponse> done);
+  v1::MaintainResponse report() const;
+  uint64_t sweep(int64_t min_age_ns);
+  // False: the hook has crashed the store.
+  bool put_file(const SegmentRow& row, const std::string& bytes);
+  bool remove_garbage();
   void sync();
   void scan(uint64_t from, const std::string& prefix, Done<WatchPage> done);
 
@@ -83,10 +109,14 @@ class MemoryStore : public Store {
   const Options options_;
   Applier applier_;
   std::unique_ptr<Data> data_;
+  MemorySegmentFiles files_;
+  Archive archive_{files_};
   Uploads uploads_;
   std::unique_ptr<WatchHub> watches_;
   std::deque<Job> batch_;
   bool sync_posted_ = false;
+  std::deque<std::function<void()>> upkeep_;
+  bool upkeep_runs_ = false;
   // Grows with each crash; what was posted before does not run.
   std::shared_ptr<uint64_t> life_;
   uint64_t syncs_ = 0;
@@ -94,5 +124,14 @@ class MemoryStore : public Store {
   Status refusal_;
   std::function<void(Step)> hook_;
 };
+
+template <typename T, typename Fn>
+void MemoryStore::write(Done<T> done, Fn fn) {
+  batch_.push_back([this, done = std::move(done), fn = std::move(fn)]() -> std::function<void()> {
+    Result<T> result = refusal_.ok() ? fn() : Result<T>(refusal_);
+    return [done, result = std::move(result)] { done(result); };
+  });
+  if (!std::exchange(sync_posted_, true)) post([this] { sync(); });
+}
 
 }  // namespace palyra::journal

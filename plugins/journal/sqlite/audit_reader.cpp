@@ -1,6 +1,7 @@
 #include "plugins/journal/sqlite/audit_reader.h"
 
 #include "plugins/journal/request_check.h"
+#include "plugins/journal/sqlite/segment_rows.h"
 
 #include <sqlite3.h>
 
@@ -30,8 +31,9 @@ uint64_t bounded(uint64_t up_to, uint64_t position) {
 
 }  // namespace
 
-AuditReader::AuditReader(Database& db)
+AuditReader::AuditReader(Database& db, Archive& archive)
     : db_(db),
+      archive_(archive),
       name_(db.prepare("SELECT name FROM stream WHERE id=?")),
       before_(db.prepare(
           "SELECT seq, hash FROM record WHERE stream=? AND seq<? ORDER BY seq DESC LIMIT 1")),
@@ -114,13 +116,37 @@ Result<v1::VerifyStoreResponse> AuditReader::verify(const v1::VerifyStoreRequest
 Status AuditReader::look_up(const v1::StreamSeq& at, v1::HeadsResponse& response) {
   const Rows rows(at_);
   const int code = at_.bind_text(1, at.stream()).bind(2, at.seq()).step();
-  if (code == SQLITE_DONE) return {};
+  if (code == SQLITE_DONE) return look_up_archived(at, response);
   if (code != SQLITE_ROW) return db_.status(code);
   v1::Head& head = *response.add_heads();
   head.set_stream(at.stream());
   head.set_seq(at.seq());
   head.set_hash(text(at_, 0));
   head.set_position(at_.unsigned_integer(1));
+  return {};
+}
+
+Status AuditReader::look_up_archived(const v1::StreamSeq& at, v1::HeadsResponse& response) {
+  const Result<int64_t> id = [&]() -> Result<int64_t> {
+    Statement find = db_.prepare("SELECT id FROM stream WHERE name=?");
+    const int code = find.bind_text(1, at.stream()).step();
+    if (code == SQLITE_ROW) return find.integer(0);
+    if (code == SQLITE_DONE) return int64_t{0};
+    return db_.status(code);
+  }();
+  if (!id.ok()) return id.status();
+  Statement find = db_.prepare(kFindSegments);
+  const auto segments = segments_of(db_, find, *id);
+  if (!segments.ok()) return segments.status();
+  std::shared_ptr<const Segment> holder;
+  const v1::Record* const record =
+      archived_record(at.stream(), at.seq(), *segments, archive_, holder);
+  if (record == nullptr) return {};
+  v1::Head& head = *response.add_heads();
+  head.set_stream(at.stream());
+  head.set_seq(at.seq());
+  head.set_hash(record->hash());
+  head.set_position(record->position());
   return {};
 }
 

@@ -1,6 +1,7 @@
 // What verification and export read of the tables on disk.
 #pragma once
 
+#include "plugins/journal/archive.h"
 #include "plugins/journal/sqlite/database.h"
 #include "plugins/journal/store_check.h"
 
@@ -14,7 +15,8 @@ namespace palyra::journal::sqlite {
 // check(); `position` is what is visible now.
 class AuditReader : private Places {
  public:
-  explicit AuditReader(Database& db);
+  // `archive` outlives the reader.
+  AuditReader(Database& db, Archive& archive);
 
   Result<v1::HeadsResponse> heads(const v1::HeadsRequest& request, uint64_t position);
   Result<v1::VerifyStoreResponse> verify(const v1::VerifyStoreRequest& request, uint64_t position);
@@ -26,7 +28,10 @@ class AuditReader : private Places {
   Status marks(int64_t stream, const Mark& mark) override;
   Status look_up(const v1::StreamSeq& at, v1::HeadsResponse& response);
 
+  Status look_up_archived(const v1::StreamSeq& at, v1::HeadsResponse& response);
+
   Database& db_;
+  Archive& archive_;
   Statement name_, before_, marks_, pass_, window_, at_, list_, last_;
 };
 

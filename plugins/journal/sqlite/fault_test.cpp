@@ -26,8 +26,9 @@ using contract::Commit;
 class DiskBackend : public contract::Backend {
  public:
   explicit DiskBackend(std::string path) : path_(std::move(path)) {}
-  Status open(uint64_t max_bytes = 0) {
-    auto opened = SqliteStore::open({.path = path_, .max_bytes = max_bytes}, clock, random);
+  Status open(uint64_t max_bytes = 0, uint64_t min_free = 0) {
+    auto opened = SqliteStore::open(
+        {.path = path_, .max_bytes = max_bytes, .min_free_bytes = min_free}, clock, random);
     if (!opened.ok()) return opened.status();
     store_ = std::move(*opened);
     return {};
@@ -36,9 +37,11 @@ class DiskBackend : public contract::Backend {
   Store& store() override { return *store_; }
   void alter_payload(const std::string&, uint64_t, const std::string&) override {}
   void lose_payload(const std::string&, uint64_t) override {}
+  SegmentFiles& files() override { return files_; }
 
  private:
   std::string path_;
+  MemorySegmentFiles files_;
   std::unique_ptr<SqliteStore> store_;
 };
 
@@ -208,6 +211,50 @@ TEST_F(JournalFault, AFullDiskRefusesWritesKeepsReadsAndRecovers) {
   EXPECT_TRUE(backend_.commit(Commit().append("s", "after", written)).ok());
   EXPECT_TRUE(backend_.info()->write_refusal().empty());
   EXPECT_TRUE(backend_.verify("s")->ok());
+}
+
+TEST_F(JournalFault, NearTheLimitNewStreamsAreRefusedAndOldOnesGoOnUntilThereIsRoom) {
+  constexpr uint64_t kLimit = 16u << 20;
+  ASSERT_TRUE(backend_.open(kLimit, 64u << 20).ok());
+  uint64_t written = 0;
+  Status refused;
+  while (written < 100 && refused.ok()) {
+    backend_.clock.advance(2 * kNanosPerSecond);
+    ASSERT_TRUE(backend_.commit(Commit().append("old", std::string(1u << 20, 'x'))).ok());
+    ++written;
+    refused = backend_.commit(Commit().append("new/" + std::to_string(written), "x")).status();
+  }
+  EXPECT_EQ(refused.code(), Code::kResourceExhausted) << refused.to_string();
+  EXPECT_NE(refused.message().find("max_bytes"), std::string::npos) << refused.message();
+  EXPECT_EQ(backend_.info()->write_refusal(), refused.message());
+  EXPECT_TRUE(backend_.commit(Commit().append("old", "what runs goes on")).ok());
+  EXPECT_EQ(backend_.read(contract::read("new/" + std::to_string(written)))->head_seq(), 0u);
+
+  v1::ArchiveRequest request;
+  request.set_stream("old");
+  ASSERT_TRUE(backend_.archive(request).ok());
+  backend_.clock.advance(3 * kNanosPerSecond);
+  EXPECT_TRUE(backend_.info()->write_refusal().empty());
+  EXPECT_TRUE(backend_.commit(Commit().append("new/after", "x")).ok());
+}
+
+TEST_F(JournalFault, AFullDiskIsProbedNowAndThenAndRecoversByItself) {
+  sqlite::SpaceGuard guard(backend_.clock, "/data", 64u << 20, 0);
+  EXPECT_TRUE(guard.due());
+  guard.look({.disk_free = 1u << 30});
+  EXPECT_TRUE(guard.refusal().ok());
+  EXPECT_FALSE(guard.due());
+  guard.failed();
+  EXPECT_EQ(guard.refusal().code(), Code::kResourceExhausted);
+  EXPECT_FALSE(guard.due());
+  backend_.clock.advance(2 * kNanosPerSecond);
+  EXPECT_TRUE(guard.due());
+  guard.look({.disk_free = 1u << 20});
+  EXPECT_NE(guard.refusal().message().find("the disk of /data is full (1 MiB free"),
+            std::string::npos)
+      << guard.refusal().message();
+  guard.look({.disk_free = 1u << 30});
+  EXPECT_TRUE(guard.refusal().ok());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "plugins/journal/chain_check.h"
 #include "plugins/journal/request_check.h"
+#include "plugins/journal/sqlite/segment_rows.h"
 
 #include <sqlite3.h>
 
@@ -24,6 +25,17 @@ class Rows {
 
  private:
   Statement& statement_;
+};
+
+// All that is read in its scope is of one state of the store.
+class Snapshot {
+ public:
+  explicit Snapshot(Database& db) : db_(db) { (void)db_.execute("BEGIN"); }
+  ~Snapshot() { (void)db_.execute("COMMIT"); }
+  Snapshot(const Snapshot&) = delete;
+
+ private:
+  Database& db_;
 };
 
 // The smallest string that is greater than all with this prefix; empty = none.
@@ -106,8 +118,9 @@ Sql by_text(const QueryPlan& plan) {
 
 }  // namespace
 
-Reader::Reader(std::unique_ptr<Database> db)
+Reader::Reader(std::unique_ptr<Database> db, Archive& archive)
     : db_(std::move(db)),
+      archive_(archive),
       find_stream_(db_->prepare("SELECT id FROM stream WHERE name=?")),
       head_(db_->prepare("SELECT max(seq) FROM record WHERE stream=?")),
       forward_(db_->prepare("SELECT " RECORD_COLUMNS RECORD_TABLES
@@ -115,6 +128,7 @@ Reader::Reader(std::unique_ptr<Database> db)
       backward_(db_->prepare("SELECT " RECORD_COLUMNS RECORD_TABLES
                              "WHERE r.stream=? AND r.seq<=? ORDER BY r.seq DESC LIMIT ?")),
       before_(db_->prepare("SELECT hash FROM record WHERE stream=? AND seq=?")),
+      segments_(db_->prepare(kFindSegments)),
       get_(db_->prepare("SELECT value, version FROM document WHERE collection=? AND key=?")),
       blob_(db_->prepare("SELECT upload, size FROM blob WHERE digest=?")),
       parts_(db_->prepare("SELECT start, data FROM blob_part WHERE upload=?1 AND start>=(SELECT "
@@ -152,35 +166,127 @@ Result<int64_t> Reader::stream_id(const std::string& stream) {
   return find_stream_.integer(0);
 }
 
+Status Reader::add_rows(const v1::ReadRequest& request, int64_t stream, uint64_t from,
+                        PageFill& page, v1::ReadResponse& response) {
+  Statement& rows = request.descending() ? backward_ : forward_;
+  int code = 0;
+  const Rows scope(rows);
+  rows.bind(1, stream).bind(2, from).bind(3, std::max<int64_t>(page.left(), 0));
+  while ((code = rows.step()) == SQLITE_ROW) {
+    if (!page.room(rows.bytes(8).size())) return {};
+    v1::Record& record = *response.add_records();
+    record.set_stream(request.stream());
+    fill(record, rows);
+  }
+  return db_->status(code);
+}
+
+Status Reader::set_head(int64_t stream, uint64_t& head_seq) {
+  const Rows scope(head_);
+  const int code = head_.bind(1, stream).step();
+  if (code != SQLITE_ROW) return db_->status(code);
+  head_seq = head_.unsigned_integer(0);
+  return {};
+}
+
 Result<v1::ReadResponse> Reader::read(const v1::ReadRequest& request) {
   v1::ReadResponse response;
   const Result<int64_t> id = stream_id(request.stream());
   if (!id.ok()) return id.status();
   if (*id == 0) return response;
-  Statement& rows = request.descending() ? backward_ : forward_;
-  const uint32_t limit = request.limit() == 0 ? kMaxPage : request.limit();
-  const uint64_t max_bytes = request.max_bytes() == 0 ? kDefaultReadBytes : request.max_bytes();
   uint64_t from = std::min<uint64_t>(request.from_seq(), INT64_MAX);
   if (from == 0) from = request.descending() ? INT64_MAX : 1;
-  uint64_t bytes = 0;
-  int code = 0;
-  {
-    const Rows scope(rows);
-    rows.bind(1, *id).bind(2, from).bind(3, int64_t{limit});
-    while ((code = rows.step()) == SQLITE_ROW) {
-      bytes += rows.bytes(8).size();
-      if (bytes > max_bytes && response.records_size() > 0) break;
-      v1::Record& record = *response.add_records();
-      record.set_stream(request.stream());
-      fill(record, rows);
-    }
-    if (code != SQLITE_DONE && code != SQLITE_ROW) return db_->status(code);
-  }
+  PageFill page(request, response);
+  Status status = add_rows(request, *id, from, page, response);
+  uint64_t head_seq = 0;
   // The head is asked for after the rows: it is never older than they are.
-  const Rows scope(head_);
-  if (code = head_.bind(1, *id).step(); code != SQLITE_ROW) return db_->status(code);
-  response.set_head_seq(head_.unsigned_integer(0));
+  if (status.ok()) status = set_head(*id, head_seq);
+  if (!status.ok()) return status;
+  response.set_head_seq(head_seq);
+  // What is archived is the beginning of the stream, so rows are missing there or nowhere.
+  const int count = response.records_size();
+  const bool gap =
+      request.descending()
+          ? (count == 0 || response.records(count - 1).seq() > 1) && page.left() > 0 && !page.full()
+          : from <= head_seq && (count == 0 || response.records(0).seq() != from);
+  if (!gap) return response;
+  // A file that was rewritten between looking at the rows and opening it is there under another
+  // name.
+  for (int round = 0; round < 3; ++round) {
+    response.Clear();
+    status = read_archived(request, *id, response);
+    if (status.code() != Code::kNotFound) break;
+  }
+  if (!status.ok()) return status;
   return response;
+}
+
+Status Reader::read_archived(const v1::ReadRequest& request, int64_t stream,
+                             v1::ReadResponse& response) {
+  const Snapshot snapshot(*db_);
+  const Result<std::vector<SegmentRow>> segments = segments_of(*db_, segments_, stream);
+  if (!segments.ok()) return segments.status();
+  uint64_t head_seq = 0;
+  if (Status status = set_head(stream, head_seq); !status.ok()) return status;
+  response.set_head_seq(head_seq);
+  const std::function<Status(PageFill&, uint64_t)> rows = [&](PageFill& page, uint64_t from) {
+    return add_rows(request, stream, std::min<uint64_t>(from, INT64_MAX), page, response);
+  };
+  return read_with_archive(request, *segments, archive_, response, rows);
+}
+
+Result<Reader::NextSegment> Reader::next_segment(const v1::ArchiveRequest& request) {
+  const Snapshot snapshot(*db_);
+  const Result<Archived> found = archived_of(request.stream());
+  if (!found.ok()) return found.status();
+  NextSegment next{SegmentSource(request, found->head_seq,
+                                 found->segments.empty() ? 0 : found->segments.back().last_seq),
+                   found->head_seq};
+  const Result<int64_t> id = stream_id(request.stream());
+  if (!id.ok()) return id.status();
+  const auto wanted =
+      static_cast<int64_t>(next.source.up_to() + 1) - static_cast<int64_t>(next.source.next());
+  const Rows scope(forward_);
+  forward_.bind(1, *id).bind(2, next.source.next()).bind(3, std::max<int64_t>(wanted, 0));
+  int code = 0;
+  while ((code = forward_.step()) == SQLITE_ROW) {
+    v1::Record record;
+    fill(record, forward_);
+    if (record.seq() != next.source.next()) {
+      return Status(Code::kDataLoss, "record " + std::to_string(next.source.next()) + " of " +
+                                         request.stream() +
+                                         " is missing; the stream is not archived");
+    }
+    if (!next.source.add(record)) return next;
+  }
+  if (code != SQLITE_DONE) return db_->status(code);
+  return next;
+}
+
+Result<Reader::Archived> Reader::archived(const std::string& stream) {
+  const Snapshot snapshot(*db_);
+  return archived_of(stream);
+}
+
+Result<Reader::Archived> Reader::archived_of(const std::string& stream) {
+  const Result<int64_t> id = stream_id(stream);
+  if (!id.ok()) return id.status();
+  if (*id == 0) return Status(Code::kNotFound, "there is no stream " + stream);
+  Archived out;
+  auto segments = segments_of(*db_, segments_, *id);
+  if (!segments.ok()) return segments.status();
+  out.segments = std::move(*segments);
+  if (Status status = set_head(*id, out.head_seq); !status.ok()) return status;
+  return out;
+}
+
+Result<std::vector<std::string>> Reader::digests(const char* sql) {
+  std::vector<std::string> out;
+  Statement rows = db_->prepare(sql);
+  int code = 0;
+  while ((code = rows.step()) == SQLITE_ROW) out.emplace_back(rows.bytes(0));
+  if (code != SQLITE_DONE) return db_->status(code);
+  return out;
 }
 
 Result<v1::GetResponse> Reader::get(const v1::GetRequest& request) {
@@ -263,8 +369,11 @@ Result<v1::GetBlobResponse> Reader::get_blob(const v1::GetBlobRequest& request) 
 
 Result<v1::VerifyResponse> Reader::verify(const v1::VerifyRequest& request) {
   const uint64_t first = std::max<uint64_t>(request.from_seq(), 1);
+  const Snapshot snapshot(*db_);
   const Result<int64_t> id = stream_id(request.stream());
   if (!id.ok()) return id.status();
+  const auto segments = segments_of(*db_, segments_, *id);
+  if (!segments.ok()) return segments.status();
   std::string before(digest::view(kNoHash));
   int code = 0;
   if (first > 1) {
@@ -272,10 +381,15 @@ Result<v1::VerifyResponse> Reader::verify(const v1::VerifyRequest& request) {
     code = before_.bind(1, *id).bind(2, first - 1).step();
     if (code == SQLITE_ROW) before = before_.bytes(0);
     if (code != SQLITE_ROW && code != SQLITE_DONE) return db_->status(code);
+    if (code == SQLITE_DONE) {
+      const std::string hash = archived_hash(request.stream(), first - 1, *segments, archive_);
+      if (!hash.empty()) before = hash;
+    }
   }
   ChainCheck check(request.stream(), first, std::move(before));
+  const uint64_t stored = check_archived(check, request.stream(), first, *segments, archive_);
   const Rows scope(forward_);
-  forward_.bind(1, *id).bind(2, first).bind(3, int64_t{-1});
+  forward_.bind(1, *id).bind(2, stored).bind(3, int64_t{-1});
   while ((code = forward_.step()) == SQLITE_ROW) {
     v1::Record record;
     fill(record, forward_);
@@ -328,6 +442,7 @@ Result<std::vector<std::string>> Reader::unnamed_blobs(int64_t newest) {
   BlobScan scan(old);
   Status status = look_at(scan, "SELECT data FROM payload WHERE length(data)>=32");
   if (status.ok()) status = look_at(scan, "SELECT value FROM document WHERE length(value)>=32");
+  if (status.ok()) status = look_at(scan, "SELECT DISTINCT digest FROM segment_blob");
   if (!status.ok()) return status;
   return scan.unnamed();
 }

@@ -81,8 +81,25 @@ ALTER TABLE document_2 RENAME TO document;
 DROP INDEX index_entry_by_document;
 )";
 
+// The archive: `segment` names the records that a file has, `segment_blob` the blobs that its
+// payloads name, `segment_garbage` files that are to be removed.
+constexpr char kVersion3[] = R"(
+CREATE TABLE segment(
+  stream INTEGER NOT NULL,
+  first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL,
+  prev_hash BLOB NOT NULL,
+  last_hash BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  file_bytes INTEGER NOT NULL,
+  PRIMARY KEY(stream, first_seq)) WITHOUT ROWID;
+CREATE TABLE segment_blob(stream INTEGER NOT NULL, first_seq INTEGER NOT NULL, digest BLOB NOT NULL,
+  PRIMARY KEY(stream, first_seq, digest)) WITHOUT ROWID;
+CREATE TABLE segment_garbage(digest BLOB PRIMARY KEY) WITHOUT ROWID;
+)";
+
 // Migration i brings a file from version i to i + 1. Released ones never change.
-constexpr const char* kMigrations[] = {kVersion1, kVersion2};
+constexpr const char* kMigrations[] = {kVersion1, kVersion2, kVersion3};
 static_assert(std::size(kMigrations) == kSchemaVersion);
 
 }  // namespace
@@ -118,6 +135,10 @@ Status prepare_schema(Database& db, const std::string& path) {
                                            std::to_string(*version) + ", this program knows " +
                                            std::to_string(kSchemaVersion) +
                                            "); upgrade Palyra or restore an older backup"};
+  }
+  if (*tables == 0) {
+    // Free pages can be given back without rewriting the file; only before the first table.
+    if (Status status = db.execute("PRAGMA auto_vacuum=INCREMENTAL"); !status.ok()) return status;
   }
   if (Status status = db.execute("PRAGMA journal_mode=WAL"); !status.ok()) return status;
   add_pack_function(db.raw());

@@ -11,7 +11,9 @@
 
 namespace palyra::journal::sqlite {
 
-constexpr int64_t kSchemaVersion = 2;
+// Bytes of a page of the file, SQLite's default.
+constexpr uint64_t kPageSize = 4096;
+constexpr int64_t kSchemaVersion = 3;
 constexpr int64_t kApplicationId = 0x504C5952;  // "PLYR"
 
 // Makes the schema or brings it forward, each step in its own transaction. FAILED_PRECONDITION if

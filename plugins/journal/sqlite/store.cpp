@@ -3,6 +3,7 @@
 #include "plugins/journal/query_plan.h"
 #include "plugins/journal/request_check.h"
 #include "plugins/journal/sqlite/schema.h"
+#include "plugins/journal/sqlite/store_write.h"
 
 #include <sqlite3.h>
 
@@ -23,8 +24,6 @@ using sqlite::Write;
 
 namespace {
 
-Status closing() { return {Code::kUnavailable, "the journal is closing", PALYRA_ERROR_RETRYABLE}; }
-
 uint64_t file_size(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
@@ -37,29 +36,12 @@ Result<std::unique_ptr<Database>> connect(const std::string& path, bool writer) 
   return connection;
 }
 
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
 }  // namespace
-
-// A write whose work is fn(wrote) -> Result<T>; `wrote` says that a failure left half of it.
-template <typename T, typename Fn>
-class SqliteStore::WriteOf : public Write {
- public:
-  WriteOf(Done<T> done, Fn fn) : done_(std::move(done)), fn_(std::move(fn)) {}
-
-  Status run() override {
-    bool wrote = false;
-    result_.emplace(fn_(wrote));
-    return !result_->ok() && wrote ? result_->status() : Status();
-  }
-  void complete(const Status& batch) override {
-    const bool refused = result_ && !result_->ok();
-    done_(batch.ok() || refused ? std::move(*result_) : Result<T>(batch));
-  }
-
- private:
-  Done<T> done_;
-  Fn fn_;
-  std::optional<Result<T>> result_;
-};
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, const Clock& clock,
                                                        Random& random) {
@@ -71,23 +53,19 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, co
   if (status.ok()) status = sqlite::prepare_schema(**db, options.path);
   if (status.ok() && options.max_bytes != 0) {
     const std::string limit =
-        "PRAGMA max_page_count=" + std::to_string(std::max<uint64_t>(options.max_bytes / 4096, 1));
+        "PRAGMA max_page_count=" +
+        std::to_string(std::max<uint64_t>(options.max_bytes / sqlite::kPageSize, 1));
     status = (*db)->execute(limit.c_str());
   }
   if (!status.ok()) return status;
   Result<Catalogue> catalogue = sqlite::load_catalogue(**db);
   if (!catalogue.ok()) return catalogue.status();
 
-  std::vector<std::unique_ptr<Reader>> readers;
-  for (size_t i = 0; i < options.readers; ++i) {
-    auto connection = connect(options.path, false);
-    if (!connection.ok()) return connection.status();
-    readers.push_back(std::make_unique<Reader>(std::move(*connection)));
-  }
+  if (options.segments_dir.empty()) options.segments_dir = directory_of(options.path) + "/segments";
   std::unique_ptr<SqliteStore> store(new SqliteStore(
       std::move(options), clock, random, std::move(*lock), std::move(*db), std::move(*catalogue)));
   status = store->start_checkpoints();
-  if (status.ok()) status = store->load(std::move(readers));
+  if (status.ok()) status = store->load();
   if (!status.ok()) return status;
   return store;
 }
@@ -117,6 +95,8 @@ SqliteStore::SqliteStore(SqliteOptions options, const Clock& clock, Random& rand
     : options_(std::move(options)),
       clock_(clock),
       lock_(std::move(lock)),
+      files_(options_.segments_dir),
+      space_(clock, directory_of(options_.path), options_.min_free_bytes, options_.max_bytes),
       db_(std::move(db)),
       tables_(*db_),
       applier_(clock, random),
@@ -127,8 +107,19 @@ SqliteStore::SqliteStore(SqliteOptions options, const Clock& clock, Random& rand
       catalogue_(std::make_shared<const Catalogue>(staged_)),
       queue_(options_.group_commit_max) {}
 
-Status SqliteStore::load(std::vector<std::unique_ptr<Reader>> readers) {
+Status SqliteStore::load() {
+  // The last one is upkeep's.
+  std::vector<std::unique_ptr<Reader>> readers;
+  for (size_t i = 0; i < options_.readers + 1; ++i) {
+    auto connection = connect(options_.path, false);
+    if (!connection.ok()) return connection.status();
+    readers.push_back(std::make_unique<Reader>(std::move(*connection), segments_));
+  }
+  std::vector<std::unique_ptr<Reader>> keeper;
+  keeper.push_back(std::move(readers.back()));
+  readers.pop_back();
   readers_ = std::make_unique<ReaderPool>(std::move(readers));
+  upkeep_ = std::make_unique<ReaderPool>(std::move(keeper));
   const Result<int64_t> position = db_->number("SELECT max(position) FROM record");
   if (!position.ok()) return position.status();
   const Result<int64_t> upload = db_->number("SELECT max(upload) FROM blob_part");
@@ -156,11 +147,18 @@ Status SqliteStore::load(std::vector<std::unique_ptr<Reader>> readers) {
       },
       checkpointer_.get());
   writer_ = std::thread([this] { write_loop(); });
+  // What a crash in the middle of an archiving or an erasure has left.
+  upkeep_->post([this](Reader* reader) {
+    if (reader != nullptr) (void)remove_garbage(*reader);
+  });
   return {};
 }
 
 SqliteStore::~SqliteStore() {
   if (watches_) watches_->close(closing());
+  closing_ = true;
+  // It waits for writes of its own, so it ends while the writer still writes.
+  if (upkeep_) upkeep_->close();
   queue_.close();
   if (writer_.joinable()) writer_.join();
   // A log that is kept keeps its size, too.
@@ -172,12 +170,6 @@ SqliteStore::~SqliteStore() {
 
 // ---- writes -----------------------------------------------------------------------------------
 
-template <typename T, typename Fn>
-void SqliteStore::write(Done<T> done, Fn fn) {
-  std::unique_ptr<Write> write = std::make_unique<WriteOf<T, Fn>>(std::move(done), std::move(fn));
-  if (!queue_.push(write)) write->complete(closing());
-}
-
 void SqliteStore::write_loop() {
   while (true) {
     Batch batch = queue_.take();
@@ -187,8 +179,33 @@ void SqliteStore::write_loop() {
   }
 }
 
+sqlite::Room SqliteStore::room(uint64_t pages, uint64_t free_pages) const {
+  sqlite::Room room;
+  struct statvfs disk {};
+  if (::statvfs(options_.path.c_str(), &disk) == 0) {
+    room.disk_free = uint64_t{disk.f_bavail} * disk.f_frsize;
+  }
+  room.file_free = free_pages * sqlite::kPageSize;
+  room.used = (pages - std::min(pages, free_pages)) * sqlite::kPageSize;
+  return room;
+}
+
+// Before a batch: whether new work is taken.
+void SqliteStore::look_for_space() {
+  if (space_.due()) {
+    const Result<int64_t> pages = db_->number("PRAGMA page_count");
+    const Result<int64_t> free_pages = db_->number("PRAGMA freelist_count");
+    if (pages.ok() && free_pages.ok()) {
+      space_.look(room(static_cast<uint64_t>(*pages), static_cast<uint64_t>(*free_pages)));
+    }
+  }
+  applier_.refuse_new(space_.refusal());
+}
+
 void SqliteStore::run(Batch batch) {
+  look_for_space();
   const Status status = write_all(batch);
+  if (status.code() == Code::kResourceExhausted) space_.failed();
   if (status.ok()) {
     if (std::exchange(staged_changed_, false)) {
       auto published = std::make_shared<const Catalogue>(staged_);
@@ -247,12 +264,6 @@ void SqliteStore::commit(v1::CommitRequest request, Done<v1::CommitResponse> don
   });
 }
 
-void SqliteStore::erase(EraseRequest request, Done<v1::CommitResponse> done) {
-  write(std::move(done), [this, request = std::move(request)](bool& wrote) {
-    return applier_.erase(tables_, request, wrote);
-  });
-}
-
 void SqliteStore::declare(v1::DeclareRequest request, Done<v1::DeclareResponse> done) {
   write(std::move(done),
         [this, request = std::move(request)](bool& wrote) -> Result<v1::DeclareResponse> {
@@ -307,28 +318,6 @@ Result<v1::PutBlobResponse> SqliteStore::put_part(const v1::PutBlobRequest& requ
   }
   if (!status.ok()) return status;
   return response;
-}
-
-void SqliteStore::sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) {
-  const int64_t newest = clock_.wall_now() - min_age_ns;
-  readers_->post([this, newest, done = std::move(done)](Reader* reader) {
-    if (reader == nullptr) return done(closing());
-    Result<std::vector<std::string>> unnamed = reader->unnamed_blobs(newest);
-    if (!unnamed.ok()) return done(unnamed.status());
-    if (unnamed->empty()) return done(uint64_t{0});
-    // A blob that was asked for meanwhile is young again and stays.
-    write<uint64_t>(done,
-                    [this, newest, digests = std::move(*unnamed)](bool& wrote) -> Result<uint64_t> {
-                      wrote = true;
-                      uint64_t count = 0;
-                      for (const std::string& digest : digests) {
-                        const Result<bool> removed = tables_.remove_blob(digest, newest);
-                        if (!removed.ok()) return removed.status();
-                        count += *removed ? 1 : 0;
-                      }
-                      return count;
-                    });
-  });
 }
 
 // ---- reads ------------------------------------------------------------------------------------
@@ -432,8 +421,17 @@ void SqliteStore::info(Done<v1::InfoResponse> done) {
     if (streams.ok()) response.set_streams(static_cast<uint64_t>(*streams));
     response.set_commits(commits_);
     response.set_syncs(syncs_);
+    if (space_.due()) {
+      // Without work nobody else looks.
+      const Result<int64_t> pages = reader.number("PRAGMA page_count");
+      const Result<int64_t> free_pages = reader.number("PRAGMA freelist_count");
+      if (pages.ok() && free_pages.ok()) {
+        space_.look(room(static_cast<uint64_t>(*pages), static_cast<uint64_t>(*free_pages)));
+      }
+    }
+    const Status space = space_.refusal();
     const std::lock_guard lock(shared_mutex_);
-    response.set_write_refusal(write_refusal_);
+    response.set_write_refusal(write_refusal_.empty() ? space.message() : write_refusal_);
     return response;
   });
 }

@@ -3,11 +3,13 @@
 
 #include "palyra/world.hpp"
 #include "plugins/journal/apply.h"
+#include "plugins/journal/archive.h"
 #include "plugins/journal/catalogue.h"
 #include "plugins/journal/sqlite/checkpointer.h"
 #include "plugins/journal/sqlite/database.h"
 #include "plugins/journal/sqlite/file_lock.h"
 #include "plugins/journal/sqlite/reader_pool.h"
+#include "plugins/journal/sqlite/space_guard.h"
 #include "plugins/journal/sqlite/tables.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 #include "plugins/journal/sqlite/write_queue.h"
@@ -35,11 +37,15 @@ struct SqliteOptions {
   uint64_t max_bytes = 0;
   // Where every life of the log is archived, for restores to a point in time; empty = nowhere.
   std::string archive_dir = {};
+  // Below so much free space no new stream begins; see SpaceGuard.
+  uint64_t min_free_bytes = 0;
+  // Of archived segments; empty = segments/ beside the store.
+  std::string segments_dir = {};
 };
 
 // Threads: one writer, which alone writes and completes writes; the readers, which complete reads
 // and deliver watches; one that makes checkpoints beside the writer, so that no commit pays for
-// them.
+// them; one for upkeep, which archives, erases and sweeps, one thing after the other.
 //
 // What always holds: a batch is one transaction, synchronous FULL, so a commit is completed after
 // the sync that makes it durable; conditions are checked before the first row is written, so a
@@ -72,6 +78,8 @@ class SqliteStore : public Store {
   void verify_store(v1::VerifyStoreRequest request, Done<v1::VerifyStoreResponse> done) override;
   void list_streams(v1::ListStreamsRequest request, Done<v1::ListStreamsResponse> done) override;
   void sweep_blobs(int64_t min_age_ns, Done<uint64_t> done) override;
+  void archive(v1::ArchiveRequest request, Done<v1::ArchiveResponse> done) override;
+  void maintain(v1::MaintainRequest request, Done<v1::MaintainResponse> done) override;
 
   // Null without one.
   const sqlite::WalArchive* archive() const { return archive_.get(); }
@@ -83,13 +91,31 @@ class SqliteStore : public Store {
   SqliteStore(SqliteOptions options, const Clock& clock, Random& random, sqlite::FileLock lock,
               std::unique_ptr<sqlite::Database> db, Catalogue catalogue);
   Status start_checkpoints();
-  Status load(std::vector<std::unique_ptr<sqlite::Reader>> readers);
+  Status load();
 
   template <typename T, typename Fn>
   void write(Done<T> done, Fn fn);
   template <typename T, typename Fn>
   void answer(Done<T> done, Fn fn);
   void write_loop();
+  void look_for_space();
+  sqlite::Room room(uint64_t pages, uint64_t free_pages) const;
+
+  // upkeep.cpp, on the thread of upkeep.
+  template <typename T, typename Fn>
+  Result<T> write_now(Fn fn);
+  template <typename T, typename Fn>
+  void keep_up(Done<T> done, Fn fn);
+  Result<v1::ArchiveResponse> archive_now(sqlite::Reader& reader,
+                                          const v1::ArchiveRequest& request);
+  Result<v1::CommitResponse> erase_now(sqlite::Reader& reader, EraseRequest request);
+  Result<uint64_t> sweep_now(sqlite::Reader& reader, int64_t min_age_ns);
+  Result<v1::MaintainResponse> maintain_now(sqlite::Reader& reader,
+                                            const v1::MaintainRequest& request);
+  // The file is durable and will be removed unless a segment becomes its own.
+  Status put_file(const std::string& digest, const std::string& bytes);
+  Status remove_garbage(sqlite::Reader& reader);
+
   void run(sqlite::Batch batch);
   Status write_all(sqlite::Batch& batch);
   void roll_back();
@@ -101,6 +127,9 @@ class SqliteStore : public Store {
   const SqliteOptions options_;
   const Clock& clock_;
   const sqlite::FileLock lock_;
+  DirectorySegmentFiles files_;
+  Archive segments_{files_};
+  sqlite::SpaceGuard space_;
 
   // The writer's.
   std::unique_ptr<sqlite::Database> db_;
@@ -123,11 +152,13 @@ class SqliteStore : public Store {
   std::atomic<uint64_t> position_{0};
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> syncs_{0};
+  std::atomic<bool> closing_{false};
 
   sqlite::WriteQueue queue_;
   std::unique_ptr<WatchHub> watches_;
   std::unique_ptr<sqlite::ReaderPool> readers_;
   std::unique_ptr<sqlite::WalArchive> archive_;
+  std::unique_ptr<sqlite::ReaderPool> upkeep_;
   std::unique_ptr<sqlite::Checkpointer> checkpointer_;
   std::thread writer_;
 };

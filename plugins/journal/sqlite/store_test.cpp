@@ -1,5 +1,6 @@
 #include "plugins/journal/sqlite/store.h"
 
+#include "plugins/journal/contract/archive_fixture.h"
 #include "plugins/journal/contract/backend.h"
 #include "plugins/journal/contract/requests.h"
 #include "plugins/journal/sqlite/test_directory.h"
@@ -36,6 +37,7 @@ class SqliteBackend : public Backend {
     open();
   }
   SqliteStore& store() override { return *store_; }
+  SegmentFiles& files() override { return files_; }
   void alter_payload(const std::string& stream, uint64_t seq, const std::string& payload) override {
     tamper(path_,
            "UPDATE payload SET data=CAST('" + payload + "' AS BLOB) WHERE " + where(stream, seq));
@@ -53,6 +55,7 @@ class SqliteBackend : public Backend {
 
   sqlite::TestDirectory directory_;
   const std::string path_;
+  DirectorySegmentFiles files_{directory_.path() + "/segments"};
   std::unique_ptr<SqliteStore> store_;
 };
 
@@ -60,6 +63,76 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, JournalContract,
                          testing::Values(BackendFactory{
                              "sqlite", [] { return std::unique_ptr<Backend>(new SqliteBackend); }}),
                          [](const auto& made) { return std::string(made.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, JournalArchive,
+                         testing::Values(BackendFactory{
+                             "sqlite", [] { return std::unique_ptr<Backend>(new SqliteBackend); }}),
+                         [](const auto& made) { return std::string(made.param.name); });
+
+v1::ArchiveRequest archive_of(const std::string& stream) {
+  v1::ArchiveRequest request;
+  request.set_stream(stream);
+  return request;
+}
+
+TEST(SqliteStore, TheArchiveIsThereAfterReopeningAndLeftoversAreNot) {
+  SqliteBackend backend;
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(backend.commit(Commit().append("s", "x")).ok());
+  ASSERT_TRUE(backend.archive(archive_of("s")).ok());
+  // As a crash leaves it between the file and the commit.
+  const std::string name = segment_name(std::string(32, '\x11'));
+  ASSERT_TRUE(backend.files().write(name, "half").ok());
+  tamper(backend.path(), "INSERT INTO segment_garbage VALUES(x'" + std::string(64, '1') + "')");
+  ASSERT_TRUE(backend.files().write("strangers.txt", "not ours").ok());
+  backend.reopen();
+  ASSERT_TRUE(backend.maintain({}).ok());
+  EXPECT_FALSE(backend.files().read(name).ok());
+  EXPECT_TRUE(backend.files().read("strangers.txt").ok());
+  EXPECT_EQ(backend.read(read("s"))->records_size(), 6);
+  EXPECT_TRUE(backend.verify("s")->ok());
+  EXPECT_TRUE(backend.commit(Commit().append("s", "x", 6)).ok());
+}
+
+TEST(SqliteStore, VacuumShrinksTheFileWhileAWriterCommits) {
+  SqliteBackend backend;
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(backend.commit(Commit().append("s", std::string(1u << 20, 'x'))).ok());
+  }
+  v1::ArchiveRequest request = archive_of("s");
+  request.set_up_to_seq(8);
+  for (bool more = true; more;) {
+    const auto archived = backend.archive(request);
+    ASSERT_TRUE(archived.ok()) << archived.status().to_string();
+    more = archived->more();
+  }
+  const auto full = backend.maintain({});
+  EXPECT_TRUE(full->incremental());
+  EXPECT_GT(full->free_pages(), 1500u);
+  std::atomic<bool> stop{false};
+  std::atomic<int> failures{0};
+  std::thread writer([&] {
+    while (!stop) {
+      if (!backend.commit(Commit().append("live", "x")).ok()) ++failures;
+    }
+  });
+  v1::MaintainRequest vacuum;
+  vacuum.set_vacuum_pages(64);
+  uint64_t given_back = 0;
+  for (int i = 0; i < 200; ++i) {
+    const auto step = backend.maintain(vacuum);
+    ASSERT_TRUE(step.ok()) << step.status().to_string();
+    given_back += step->vacuumed_pages();
+    if (step->free_pages() == 0) break;
+  }
+  stop = true;
+  writer.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_GT(given_back, 1500u);
+  backend.reopen();
+  EXPECT_LT(std::filesystem::file_size(backend.path()), 3u << 20);
+  EXPECT_TRUE(backend.verify("s")->ok());
+  EXPECT_TRUE(backend.verify("live")->ok());
+}
 
 TEST(SqliteStore, EverythingIsThereAfterReopening) {
   SqliteBackend backend;

@@ -60,8 +60,9 @@ SqliteTables::SqliteTables(Database& db)
       remove_entry_(db.prepare("DELETE FROM index_entry WHERE index_id=? AND value=? AND key=?")),
       find_lease_(db.prepare("SELECT token, owner, expires_wall_ns FROM lease WHERE name=?")),
       put_lease_(db.prepare("INSERT OR REPLACE INTO lease VALUES(?, ?, ?, ?)")),
-      erase_(db.prepare("DELETE FROM payload WHERE position IN (SELECT position FROM record WHERE "
-                        "stream=? AND seq BETWEEN ? AND ? AND type<>'erased')")),
+      erase_(db.prepare(
+          "DELETE FROM payload WHERE position IN (SELECT position FROM record WHERE "
+          "stream=? AND seq BETWEEN ? AND ? AND type NOT IN ('erased','segment_closed'))")),
       find_blob_(db.prepare("SELECT created_wall_ns FROM blob WHERE digest=?")),
       touch_blob_(db.prepare("UPDATE blob SET created_wall_ns=? WHERE digest=?")),
       add_part_(db.prepare("INSERT INTO blob_part VALUES(?, ?, ?)")),
@@ -70,7 +71,15 @@ SqliteTables::SqliteTables(Database& db)
       remove_blob_(
           db.prepare("DELETE FROM blob WHERE digest=? AND created_wall_ns<=? RETURNING upload")),
       begin_upload_(db.prepare("INSERT INTO upload VALUES(?)")),
-      end_upload_(db.prepare("DELETE FROM upload WHERE id=?")) {}
+      end_upload_(db.prepare("DELETE FROM upload WHERE id=?")),
+      drop_payloads_(db.prepare("DELETE FROM payload WHERE position IN (SELECT position FROM "
+                                "record WHERE stream=? AND seq BETWEEN ? AND ?)")),
+      drop_records_(db.prepare("DELETE FROM record WHERE stream=? AND seq BETWEEN ? AND ?")),
+      put_segment_(db.prepare("INSERT OR REPLACE INTO segment VALUES(?, ?, ?, ?, ?, ?, ?)")),
+      drop_segment_blobs_(db.prepare("DELETE FROM segment_blob WHERE stream=? AND first_seq=?")),
+      add_segment_blob_(db.prepare("INSERT INTO segment_blob VALUES(?, ?, ?)")),
+      put_garbage_(db.prepare("INSERT OR REPLACE INTO segment_garbage VALUES(?)")),
+      remove_garbage_(db.prepare("DELETE FROM segment_garbage WHERE digest=?")) {}
 
 Result<StreamHead> SqliteTables::head(const std::string& stream) {
   if (const StreamHead* const cached = heads_.find(stream)) return *cached;
@@ -253,6 +262,49 @@ Status SqliteTables::erase(const std::string& stream, uint64_t first_seq, uint64
   if (status.ok()) status = run(erase_.bind(1, found->id).bind(2, first_seq).bind(3, last_seq));
   (void)db_.execute("PRAGMA secure_delete=OFF");
   return status;
+}
+
+Result<std::vector<SegmentRow>> SqliteTables::segments(const std::string& stream) {
+  const Result<StreamHead> found = head(stream);
+  if (!found.ok()) return found.status();
+  Statement find = db_.prepare(kFindSegments);
+  return segments_of(db_, find, found->id);
+}
+
+Status SqliteTables::close_segment(const std::string& stream, const SegmentRow& row) {
+  const Result<StreamHead> found = head(stream);
+  if (!found.ok()) return found.status();
+  for (Statement* const statement : {&drop_payloads_, &drop_records_}) {
+    statement->bind(1, found->id).bind(2, row.first_seq).bind(3, row.last_seq);
+    if (Status status = run(*statement); !status.ok()) return status;
+  }
+  return put_segment(found->id, row);
+}
+
+Status SqliteTables::replace_segment(const std::string& stream, const SegmentRow& row) {
+  const Result<StreamHead> found = head(stream);
+  return found.ok() ? put_segment(found->id, row) : found.status();
+}
+
+Status SqliteTables::put_segment(int64_t stream, const SegmentRow& row) {
+  put_segment_.bind(1, stream).bind(2, row.first_seq).bind(3, row.last_seq);
+  put_segment_.bind_blob(4, row.prev_hash).bind_blob(5, row.last_hash);
+  Status status = run(put_segment_.bind_blob(6, row.digest).bind(7, row.file_bytes));
+  if (status.ok()) status = run(drop_segment_blobs_.bind(1, stream).bind(2, row.first_seq));
+  for (const std::string& digest : row.blobs) {
+    if (!status.ok()) break;
+    add_segment_blob_.bind(1, stream).bind(2, row.first_seq).bind_blob(3, digest);
+    status = run(add_segment_blob_);
+  }
+  return status;
+}
+
+Status SqliteTables::put_garbage(const std::string& digest) {
+  return run(put_garbage_.bind_blob(1, digest));
+}
+
+Status SqliteTables::remove_garbage(const std::string& digest) {
+  return run(remove_garbage_.bind_blob(1, digest));
 }
 
 Result<bool> SqliteTables::touch_blob(const std::string& digest, int64_t now) {

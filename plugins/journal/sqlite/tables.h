@@ -3,6 +3,7 @@
 
 #include "plugins/journal/apply.h"
 #include "plugins/journal/sqlite/database.h"
+#include "plugins/journal/sqlite/segment_rows.h"
 
 #include <cstddef>
 #include <optional>
@@ -53,6 +54,11 @@ class SqliteTables : public Tables {
   Result<LeaseRow> lease(const std::string& name) override;
   Status put_lease(const std::string& name, const LeaseRow& lease) override;
   Status erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) override;
+  Result<std::vector<SegmentRow>> segments(const std::string& stream) override;
+  Status close_segment(const std::string& stream, const SegmentRow& row) override;
+  Status replace_segment(const std::string& stream, const SegmentRow& row) override;
+  Status put_garbage(const std::string& digest) override;
+  Status remove_garbage(const std::string& digest) override;
 
   // The blob's age is counted from `now` again. False if there is none.
   Result<bool> touch_blob(const std::string& digest, int64_t now);
@@ -82,6 +88,7 @@ class SqliteTables : public Tables {
   // What version() found, in any order; looked up if it was not asked.
   Result<Stored*> known(const std::string& collection, const std::string& key);
   Status remove_entry(const IndexEntry& entry, const std::string& key);
+  Status put_segment(int64_t stream, const SegmentRow& row);
 
   Database& db_;
   // The token before the first of a lease that was never taken; see kLeaseFloorName.
@@ -95,6 +102,8 @@ class SqliteTables : public Tables {
   Statement find_lease_, put_lease_, erase_;
   Statement find_blob_, touch_blob_, add_part_, add_blob_, drop_parts_, remove_blob_;
   Statement begin_upload_, end_upload_;
+  Statement drop_payloads_, drop_records_, put_segment_, drop_segment_blobs_, add_segment_blob_;
+  Statement put_garbage_, remove_garbage_;
   // Documents of the commit at hand: the first `known_count_`, in the order in which they were
   // asked for. The others are kept for their memory.
   std::vector<Stored> known_;

@@ -36,6 +36,11 @@ int write_for_ever(const char* path, uint64_t seed, const char* archive) {
     put->set_collection("last");
     put->set_key(append->stream());
     put->set_value(record->payload());
+    if (engine() % 64 == 0) {
+      v1::ArchiveRequest archive;
+      archive.set_stream(append->stream());
+      (*store)->archive(std::move(archive), [](const Result<v1::ArchiveResponse>&) {});
+    }
     {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return in_flight < 16; });
