@@ -130,11 +130,8 @@ Status StoreCheck::check(Stream& stream, const ScannedRow& row) {
   if (row.has_payload) {
     if (digest::view(hasher_.payload_digest(row.salt, row.payload)) != row.payload_digest) {
       bad(stream, row, row.seq, "payload does not match its digest");
-    } else if (v1::SegmentClosed closed;
-               row.type == kSegmentClosedType &&
-               closed.ParseFromArray(row.payload.data(), static_cast<int>(row.payload.size())) &&
-               closed.last_seq() < row.seq && stream.counted.insert(closed.first_seq()).second) {
-      page_.set_archived(page_.archived() + closed.last_seq() + 1 - closed.first_seq());
+    } else if (row.type == kSegmentClosedType) {
+      return count_archived(stream, row);
     }
     return {};
   }
@@ -146,6 +143,26 @@ Status StoreCheck::check(Stream& stream, const ScannedRow& row) {
         return range.first <= row.seq && row.seq <= range.last;
       });
   if (!explained) bad(stream, row, row.seq, "payload is missing and no erased record says why");
+  return {};
+}
+
+// A record that closed a segment may be archived itself by a later one: then that one speaks for
+// all before it.
+Status StoreCheck::count_archived(Stream& stream, const ScannedRow& row) {
+  v1::SegmentClosed closed;
+  if (!closed.ParseFromArray(row.payload.data(), static_cast<int>(row.payload.size())) ||
+      !stream.counted.insert(closed.first_seq()).second) {
+    return {};
+  }
+  if (Status status = read_marks(row.stream, stream); !status.ok()) return status;
+  uint64_t before = 0;
+  for (const Closed& other : stream.closed) {
+    if (other.range.first == closed.first_seq()) break;
+    before = std::max(before, other.range.last);
+  }
+  if (closed.last_seq() > before) {
+    page_.set_archived(page_.archived() + closed.last_seq() - before);
+  }
   return {};
 }
 

@@ -92,6 +92,7 @@ class StoreCheck {
   Status read_marks(int64_t id, Stream& stream);
   Status check(Stream& stream, const ScannedRow& row);
   Status check_before(Stream& stream, const ScannedRow& row);
+  Status count_archived(Stream& stream, const ScannedRow& row);
   void bad(const Stream& stream, const ScannedRow& row, uint64_t seq, std::string reason);
 
   Places& places_;

@@ -30,8 +30,8 @@ class Backend {
                              const std::string& payload) = 0;
   // Loses the payload and the salt of a record.
   virtual void lose_payload(const std::string& stream, uint64_t seq) = 0;
-  // The archive's directory, as another program sees it.
-  virtual SegmentFiles& files() = 0;
+  // The directory of segments, as another program sees it.
+  virtual SegmentFiles& files() { return no_files_; }
 
   ManualClock clock;
   SeededRandom random;
@@ -106,6 +106,9 @@ class Backend {
   Result<uint64_t> sweep(int64_t min_age_ns) {
     return call<uint64_t>([&](auto done) { store().sweep_blobs(min_age_ns, done); });
   }
+
+ private:
+  MemorySegmentFiles no_files_;
 };
 
 struct BackendFactory {

@@ -21,7 +21,7 @@ Status stopped() { return {Code::kCancelled, "the check was stopped"}; }
 class FullCheck {
  public:
   FullCheck(std::unique_ptr<Database> db, const CheckOptions& options)
-      : db_(*db), options_(options), reader_(std::move(db)) {}
+      : db_(*db), options_(options), reader_(std::move(db), archive_) {}
 
   Result<CheckResult> run() {
     const Result<int64_t> position = db_.number("SELECT max(position) FROM record");
@@ -65,7 +65,7 @@ class FullCheck {
     const Result<int64_t> streams = db_.number("SELECT count(*) FROM stream");
     if (!streams.ok()) return streams.status();
     result_.streams = static_cast<uint64_t>(*streams);
-    AuditReader audit(db_);
+    AuditReader audit(db_, archive_);
     v1::VerifyStoreRequest request;
     request.set_up_to(result_.position);
     uint64_t absent = 0;
@@ -125,6 +125,9 @@ class FullCheck {
 
   Database& db_;
   const CheckOptions& options_;
+  // Files of archived segments are no part of this: a stream's own verification opens them.
+  MemorySegmentFiles no_files_;
+  Archive archive_{no_files_};
   Reader reader_;
   CheckResult result_;
 };
@@ -138,7 +141,9 @@ Result<CheckResult> check_store(std::unique_ptr<Database> db, const CheckOptions
 Status check_newest(Database& db, uint64_t count) {
   Statement rows = db.prepare(
       "SELECT r.seq, r.type, r.wall_time_ns, r.payload_digest, r.prev_hash, r.hash, p.salt, "
-      "p.data, s.name, (SELECT b.hash FROM record b WHERE b.stream=r.stream AND b.seq=r.seq-1) "
+      "p.data, s.name, coalesce((SELECT b.hash FROM record b WHERE b.stream=r.stream AND "
+      "b.seq=r.seq-1), (SELECT g.last_hash FROM segment g WHERE g.stream=r.stream AND "
+      "g.last_seq=r.seq-1)) "
       "FROM record r LEFT JOIN payload p ON p.position=r.position JOIN stream s ON s.id=r.stream "
       "ORDER BY r.position DESC LIMIT ?");
   rows.bind(1, count);
