@@ -16,6 +16,7 @@ struct RunOptions {
   std::string model;
   std::string approve = "ask";  // ask, deny, all
   std::string idempotency_key;
+  std::string queue;  // follow-up, collect, steer, interrupt; empty = the session's
   bool detach = false;
 };
 int run(const GlobalOptions& global, const RunOptions& options);
@@ -35,6 +36,9 @@ int new_session(const GlobalOptions& global, const std::string& title, const std
 int rename_session(const GlobalOptions& global, const std::string& session_id,
                    const std::string& title);
 int reset_session(const GlobalOptions& global, const std::string& session_id);
+// `mode`: follow-up, collect, steer or interrupt.
+int set_queue_mode(const GlobalOptions& global, const std::string& session_id,
+                   const std::string& mode);
 
 // ---- tape.cpp; an id is a run's, or a session's with `session`
 int show_tape(const GlobalOptions& global, const std::string& id, bool session, bool payloads);

@@ -118,6 +118,11 @@ api::GatewayService::Stub& Connection::gateway() {
   return *gateway_;
 }
 
+api::SessionService::Stub& Connection::sessions() {
+  if (!sessions_) sessions_ = api::SessionService::NewStub(channel());
+  return *sessions_;
+}
+
 api::ApprovalsService::Stub& Connection::approvals() {
   if (!approvals_) approvals_ = api::ApprovalsService::NewStub(channel());
   return *approvals_;

@@ -6,6 +6,7 @@
 #include "palyra/gateway/v1/admin.grpc.pb.h"
 #include "palyra/gateway/v1/approvals.grpc.pb.h"
 #include "palyra/gateway/v1/gateway.grpc.pb.h"
+#include "palyra/gateway/v1/sessions.grpc.pb.h"
 
 #include <google/protobuf/message.h>
 #include <grpcpp/grpcpp.h>
@@ -39,6 +40,7 @@ class Connection {
   int explain(const grpc::Status& status) const;
 
   api::GatewayService::Stub& gateway();
+  api::SessionService::Stub& sessions();
   api::ApprovalsService::Stub& approvals();
   api::AdminService::Stub& admin();
   const std::string& endpoint() const { return endpoint_; }
@@ -52,6 +54,7 @@ class Connection {
   std::string token_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<api::GatewayService::Stub> gateway_;
+  std::unique_ptr<api::SessionService::Stub> sessions_;
   std::unique_ptr<api::ApprovalsService::Stub> approvals_;
   std::unique_ptr<api::AdminService::Stub> admin_;
 };

@@ -173,10 +173,16 @@ class Commands {
     command->add_option("--idempotency-key", run_.idempotency_key,
                         "the same key gives the first run again");
     command->add_flag("--detach,-d", run_.detach, "answer with the ids and go");
+    command
+        ->add_option("--queue", run_.queue,
+                     "if a run of the session is active: follow-up, collect, steer, interrupt; "
+                     "default: the session's")
+        ->check(CLI::IsMember({"follow-up", "collect", "steer", "interrupt"}));
     add_approve(command);
     command->footer(
         "Examples:\n  palyra run \"summarise notes.txt\"\n"
         "  palyra run --approve=all --output json \"tidy the workspace\"\n"
+        "  palyra run --session ID --queue steer \"only the .txt files\"\n"
         "Ctrl-C cancels the run; once more leaves it.");
     auto* talk = add(&app_, "chat", "a conversation, one message a line",
                      [this] { return chat(global_, run_); });
@@ -184,6 +190,11 @@ class Commands {
     talk->add_option("--agent,-a", run_.agent, "agent to talk to");
     talk->add_option("--model,-m", run_.model, "instance/model");
     add_approve(talk);
+    talk->footer(
+        "While a run is active, what you type is taken as the session's queue mode says:\n"
+        "  /steer TEXT      the run sees it in its next turn\n"
+        "  /interrupt TEXT  what it does now is stopped first\n"
+        "  /queue MODE      follow-up, collect, steer or interrupt, from now on");
   }
   void add_sessions() {
     auto* sessions = group("sessions", "conversations",
@@ -204,6 +215,13 @@ class Commands {
                        [this] { return rename_session(global_, id_, text_); });
     rename->add_option("session", id_, "its id; see sessions list")->required();
     rename->add_option("title", text_, "1 to 200 bytes")->required();
+    auto* queue = add(sessions, "queue", "how messages are taken while a run is active",
+                      [this] { return set_queue_mode(global_, id_, text_); });
+    queue->add_option("session", id_, "its id; see sessions list")->required();
+    queue->add_option("mode", text_, "follow-up, collect, steer or interrupt")
+        ->required()
+        ->check(CLI::IsMember({"follow-up", "collect", "steer", "interrupt"}));
+    queue->footer("Example:\n  palyra sessions queue ID steer");
     auto* reset = add(sessions, "reset", "forget its history as context; the tape stays",
                       [this] { return reset_session(global_, id_); });
     reset->add_option("session", id_, "its id; see sessions list")->required();

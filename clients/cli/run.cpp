@@ -3,10 +3,13 @@
 #include "clients/cli/line_reader.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
 
 #include <cstdio>
+#include <deque>
 #include <iostream>
 #include <iterator>
+#include <mutex>
 #include <signal.h>
 #include <termios.h>
 #include <unistd.h>
@@ -26,6 +29,7 @@ api::RunStreamRequest start_request(const RunOptions& options, const std::string
   start->set_agent_id(options.agent);
   start->set_model(options.model);
   start->set_idempotency_key(options.idempotency_key);
+  start->set_queue_mode(queue_mode(options.queue));
   if (options.approve == "deny") start->set_ask_mode(tape::v1::ASK_MODE_DENY);
   return request;
 }
@@ -37,6 +41,7 @@ int detach(Connection& connection, const RunOptions& options, const std::string&
   request.set_model(options.model);
   request.set_text(text);
   request.set_idempotency_key(options.idempotency_key);
+  request.set_queue_mode(queue_mode(options.queue));
   if (options.approve == "deny") request.set_ask_mode(tape::v1::ASK_MODE_DENY);
   return call_and_print<api::GatewayService::Stub, api::RouteMessageRequest,
                         api::RouteMessageResponse>(
@@ -63,6 +68,100 @@ int check_message(const std::string& text) {
   }
   return kExitOk;
 }
+
+// A line of a chat: a message, or a command about messages.
+struct ChatLine {
+  std::string text;
+  tape::v1::QueueMode mode = tape::v1::QUEUE_MODE_UNSPECIFIED;  // of the message, or to be set
+  bool sets_mode = false;
+};
+
+ChatLine chat_line(const std::string& line) {
+  const size_t space = line.find_first_of(" \t");
+  const std::string word = line.substr(0, space);
+  const size_t rest = space == std::string::npos ? space : line.find_first_not_of(" \t", space);
+  ChatLine out;
+  out.text = rest == std::string::npos ? "" : line.substr(rest);
+  if (word == "/steer") {
+    out.mode = tape::v1::QUEUE_MODE_STEER;
+  } else if (word == "/interrupt") {
+    out.mode = tape::v1::QUEUE_MODE_INTERRUPT;
+  } else if (word == "/queue") {
+    while (!out.text.empty() && (out.text.back() == ' ' || out.text.back() == '\t')) {
+      out.text.pop_back();
+    }
+    out.mode = queue_mode(out.text);
+    out.sets_mode = true;
+  } else {
+    out.text = line;
+  }
+  return out;
+}
+
+int set_mode(Connection& connection, const std::string& session, const ChatLine& line) {
+  if (line.mode == tape::v1::QUEUE_MODE_UNSPECIFIED) {
+    return complain("/queue wants follow-up, collect, steer or interrupt", kExitUsage);
+  }
+  api::SetQueueModeRequest request;
+  request.set_session_id(session);
+  request.set_mode(line.mode);
+  api::Session changed;
+  auto context = connection.context();
+  const auto status = connection.sessions().SetQueueMode(context.get(), request, &changed);
+  if (!status.ok()) return connection.explain(status);
+  std::fprintf(
+      stderr, "%s\n",
+      styled(Style::kDim,
+             "While a run is active, messages are taken as: " + queue_word(changed.queue_mode()), 2)
+          .c_str());
+  return kExitOk;
+}
+
+// Messages that are typed while a run is shown. They are accepted apart from its stream, which may
+// end at any moment; what does not join the run is followed after it.
+class Meanwhile {
+ public:
+  Meanwhile(Connection& connection, const RunOptions& options)
+      : connection_(connection), options_(options) {}
+
+  // Any thread.
+  void say(const std::string& session, const std::string& text) {
+    if (text.find_first_not_of(" \t") == std::string::npos) return;
+    const ChatLine line = chat_line(text);
+    if (line.sets_mode) return (void)set_mode(connection_, session, line);
+    if (check_message(line.text) != kExitOk) return;
+    api::RouteMessageRequest request;
+    request.set_session_id(session);
+    request.set_text(line.text);
+    request.set_queue_mode(line.mode);
+    if (options_.approve == "deny") request.set_ask_mode(tape::v1::ASK_MODE_DENY);
+    api::RouteMessageResponse response;
+    auto context = connection_.context();
+    const auto status = connection_.gateway().RouteMessage(context.get(), request, &response);
+    if (!status.ok()) return (void)connection_.explain(status);
+    std::lock_guard lock(mutex_);
+    for (const auto& run : runs_) {
+      if (run == response.run_id()) return;
+    }
+    runs_.push_back(response.run_id());
+  }
+  // The next run to follow that is not `shown`; empty = none.
+  std::string next(const std::string& shown) {
+    std::lock_guard lock(mutex_);
+    while (!runs_.empty()) {
+      std::string run = std::move(runs_.front());
+      runs_.pop_front();
+      if (run != shown) return run;
+    }
+    return "";
+  }
+
+ private:
+  Connection& connection_;
+  const RunOptions& options_;
+  std::mutex mutex_;
+  std::deque<std::string> runs_;
+};
 
 // While it lives Ctrl-C leaves at once, also in the middle of an edited line, and says how to go
 // on. The handler does it all itself: a wait that a signal only interrupts could begin just after
@@ -142,22 +241,47 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
   std::string session = options.session;
   int code = kExitOk;
   std::string line;
+  // Made here: they are used by two threads.
+  connection.gateway();
+  connection.sessions();
+  Meanwhile meanwhile(connection, options);
+  std::string next_run;
   while (true) {
-    LineReader::Result got;
-    {
-      const Prompt prompt(session);
-      got = is_terminal(0) && is_terminal(1) ? edit_line("> ", &line)
-                                             : LineReader::standard_input().read(&line);
-    }
-    if (got != LineReader::Result::kLine) break;
-    if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    if (const int bad = check_message(line); bad != kExitOk) {
-      code = bad;
-      continue;
+    api::RunStreamRequest request;
+    if (!next_run.empty()) {
+      request.mutable_attach()->set_run_id(next_run);
+    } else {
+      LineReader::Result got;
+      {
+        const Prompt prompt(session);
+        const bool edit = is_terminal(0) && is_terminal(1) && !LineReader::standard_input().ready();
+        got = edit ? edit_line("> ", &line) : LineReader::standard_input().read(&line);
+      }
+      if (got != LineReader::Result::kLine) break;
+      if (line.find_first_not_of(" \t") == std::string::npos) continue;
+      const ChatLine said = chat_line(line);
+      if (said.sets_mode) {
+        if (session.empty() && said.mode != tape::v1::QUEUE_MODE_UNSPECIFIED) {
+          code = complain("/queue needs a session; say something first", kExitUsage);
+        } else {
+          code = set_mode(connection, session, said);
+        }
+        continue;
+      }
+      if (const int bad = check_message(said.text); bad != kExitOk) {
+        code = bad;
+        continue;
+      }
+      request = start_request(options, said.text, session);
+      request.mutable_start()->set_queue_mode(said.mode);
     }
     RunView view(connection, approve_mode(options.approve));
-    code = view.follow(start_request(options, line, session));
+    view.listen(
+        [&meanwhile](const std::string& id, const std::string& text) { meanwhile.say(id, text); });
+    code = view.follow(request);
     if (!view.session_id().empty()) session = view.session_id();
+    next_run = meanwhile.next(view.run_id());
+    if (view.input_ended() && next_run.empty()) break;
     // What follows would fail in the same way, or wait behind a run that waits.
     if (code == kExitUnavailable || code == kExitNoPermission || code == kExitNotFound ||
         code == kExitWaiting) {

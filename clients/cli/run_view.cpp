@@ -2,6 +2,8 @@
 
 #include "clients/cli/line_reader.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/typing.h"
+#include "clients/cli/words.h"
 
 #include <nlohmann/json.hpp>
 
@@ -123,6 +125,8 @@ int RunView::follow(const api::RunStreamRequest& first) {
   if (left_waiting_) context_->TryCancel();
   while (stream_->Read(&event)) {
   }
+  if (typing_) input_ended_ = typing_->ended();
+  typing_.reset();
   interrupts_.reset();
   grpc::Status status = stream_->Finish();
   progress_.reset();
@@ -137,9 +141,17 @@ void RunView::send(const api::RunStreamRequest& request) {
   (void)stream_->Write(request);
 }
 
+void RunView::listen(OnLine on_line) {
+  if (is_terminal(0) && is_terminal(1) && output_ == Output::kText) on_line_ = std::move(on_line);
+}
+
 void RunView::show(const api::RunStreamEvent& event) {
   if (!event.run_id().empty()) run_id_ = event.run_id();
   if (!event.session_id().empty()) session_id_ = event.session_id();
+  if (on_line_ && !typing_ && !session_id_.empty()) {
+    typing_ = std::make_unique<Typing>([on_line = on_line_, session = session_id_](
+                                           const std::string& line) { on_line(session, line); });
+  }
   if (output_ == Output::kNdjson) std::printf("%s\n", to_json(event, false).c_str());
   if (output_ != Output::kText) {
     if (event.has_status()) show_status(event.status());
@@ -181,6 +193,15 @@ void RunView::show(const api::RunStreamEvent& event) {
           stderr, "  %s %s\n",
           bad ? styled(Style::kRed, "failed:", 2).c_str() : styled(Style::kDim, "->", 2).c_str(),
           shortened(result.content(), kShownResult).c_str());
+      break;
+    }
+    case api::RunStreamEvent::kInputAdded: {
+      if (connection_.options().quiet) break;
+      end_line();
+      const auto& added = event.input_added();
+      std::fprintf(stderr, "%s %s\n",
+                   styled(Style::kCyan, "message (" + queue_word(added.mode()) + ")", 2).c_str(),
+                   shortened(added.text(), kShownArguments).c_str());
       break;
     }
     case api::RunStreamEvent::kApprovalRequest:
@@ -261,9 +282,12 @@ bool RunView::ask(const tape::v1::ApprovalRequested& request, api::ApprovalDecis
                one_line(request.tool()).c_str(), one_line(request.arguments_json()).c_str(),
                styled(Style::kDim, one_line(request.explanation()), 2).c_str());
   while (true) {
+    if (typing_) typing_->expect_answer();
     std::fprintf(stderr, "  [o]nce, for the [s]ession, or [d]eny? ");
     std::string line;
-    switch (LineReader::standard_input().read(&line, interrupted_)) {
+    const auto got = typing_ ? typing_->answer(&line, interrupted_)
+                             : LineReader::standard_input().read(&line, interrupted_);
+    switch (got) {
       case LineReader::Result::kStopped:
         std::fprintf(stderr, "\n");
         return false;

@@ -4,6 +4,7 @@
 
 #include "clients/cli/connection.h"
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,6 +28,13 @@ class RunView {
 
   // Opens the stream with its first message and follows it to the end. The exit code.
   int follow(const api::RunStreamRequest& first);
+
+  // Before follow(): lines that are typed meanwhile go to `on_line`, in another thread, together
+  // with the session. Needs a terminal; without one nothing happens.
+  using OnLine = std::function<void(const std::string& session_id, const std::string& line)>;
+  void listen(OnLine on_line);
+  // Nobody types any more.
+  bool input_ended() const { return input_ended_; }
 
   // Ctrl-C: the first cancels the run, the second leaves at once with 130. Call before any thread
   // is started.
@@ -62,6 +70,9 @@ class RunView {
   class Interrupts;
   std::unique_ptr<Interrupts> interrupts_;
   std::unique_ptr<class Progress> progress_;
+  OnLine on_line_;
+  std::unique_ptr<class Typing> typing_;  // once the session is known
+  bool input_ended_ = false;
 
   std::string session_id_;
   std::string run_id_;

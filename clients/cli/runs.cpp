@@ -30,6 +30,10 @@ void print_run(const api::Run& run) {
   line("tokens", std::to_string(run.usage().input_tokens()) + " in, " +
                      std::to_string(run.usage().output_tokens()) + " out");
   line("input", run.input_preview());
+  if (run.inputs_added() > 0) {
+    line("joined",
+         std::to_string(run.inputs_added()) + " more; see: palyra tape show " + run.run_id());
+  }
   line("failure", run.failure().message());
   if (!run.text().empty()) std::printf("\n%s\n", printable(run.text()).c_str());
 }

@@ -1,6 +1,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
 
 #include <cstdio>
 
@@ -24,6 +25,7 @@ int print_session(const api::Session& session) {
   line("created", local_time(session.created_at_ms()));
   line("updated", local_time(session.updated_at_ms()));
   line("active run", session.active_run());
+  line("queue mode", queue_word(session.queue_mode()));
   if (session.queued() > 0) line("queued", std::to_string(session.queued()));
   if (session.archived()) line("archived", "yes");
   return kExitOk;
@@ -91,6 +93,18 @@ int reset_session(const GlobalOptions& global, const std::string& session_id) {
   api::ResetSessionRequest request;
   request.set_session_id(session_id);
   return session_call(global, request, &Stub::ResetSession);
+}
+
+int set_queue_mode(const GlobalOptions& global, const std::string& session_id,
+                   const std::string& mode) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  api::SetQueueModeRequest request;
+  request.set_session_id(session_id);
+  request.set_mode(queue_mode(mode));
+  return call_and_print<api::SessionService::Stub, api::SetQueueModeRequest, api::Session>(
+      connection, connection.sessions(), &api::SessionService::Stub::SetQueueMode, request,
+      print_session);
 }
 
 }  // namespace palyra::cli

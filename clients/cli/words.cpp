@@ -24,4 +24,19 @@ std::string state_words(gateway::v1::RunState state, gateway::v1::WaitReason rea
   return text;
 }
 
+std::string queue_word(tape::v1::QueueMode mode) {
+  if (mode == tape::v1::QUEUE_MODE_UNSPECIFIED) return "";
+  std::string text = word(tape::v1::QueueMode_Name(mode), "QUEUE_MODE_");
+  std::replace(text.begin(), text.end(), ' ', '-');
+  return text;
+}
+
+tape::v1::QueueMode queue_mode(const std::string& word) {
+  for (const auto mode : {tape::v1::QUEUE_MODE_FOLLOW_UP, tape::v1::QUEUE_MODE_COLLECT,
+                          tape::v1::QUEUE_MODE_STEER, tape::v1::QUEUE_MODE_INTERRUPT}) {
+    if (queue_word(mode) == word) return mode;
+  }
+  return tape::v1::QUEUE_MODE_UNSPECIFIED;
+}
+
 }  // namespace palyra::cli

@@ -105,6 +105,7 @@ TEST_F(CliTest, WithoutADaemonEveryCommandSaysSoInOneSentence) {
                              {"sessions", "list"},
                              {"sessions", "show", kNoSuchUlid},
                              {"sessions", "new"},
+                             {"sessions", "queue", kNoSuchUlid, "steer"},
                              {"runs", "list"},
                              {"runs", "show", kNoSuchUlid},
                              {"runs", "cancel", kNoSuchUlid},
@@ -612,6 +613,44 @@ TEST_F(CliTest, InAChatAnApprovalForTheSessionHoldsAndCtrlDLeaves) {
   EXPECT_THAT(screen->shown(), HasSubstr("palyra chat --session 0"));
   EXPECT_EQ(std::string::npos,
             screen->shown().find("or [d]eny?", screen->shown().find("or [d]eny?") + 1));
+}
+
+TEST_F(CliTest, InAChatWhatIsTypedDuringARunInterruptsItOrWaitsBehindIt) {
+  const auto screen = terminal({"chat"}, {"NO_COLOR=1"});
+  ASSERT_TRUE(screen->wait_for("> "));
+  screen->type("please hang\n");
+  ASSERT_TRUE(screen->wait_for("I think")) << screen->shown();
+  screen->type("/queue steer\n");
+  ASSERT_TRUE(screen->wait_for("messages are taken as: steer")) << screen->shown();
+  screen->type("/interrupt /echo stopped\n");
+  ASSERT_TRUE(screen->wait_for("message (interrupt) /echo stopped")) << screen->shown();
+  ASSERT_TRUE(screen->wait_for("stopped")) << screen->shown();
+  ASSERT_TRUE(screen->wait_for("session 0")) << screen->shown();
+  ASSERT_TRUE(screen->wait_for("> ")) << screen->shown();
+  EXPECT_EQ(screen->leave_by("\x15\x04"), 0) << screen->shown();
+  const auto runs = json::parse(daemon_.cli({"-o", "json", "runs", "list"}).out);
+  ASSERT_EQ(runs.size(), 1u);
+  EXPECT_EQ(runs[0]["inputs_added"], 1);
+}
+
+TEST_F(CliTest, AMessageFromElsewhereSteersARunThatWaitsForAnApproval) {
+  const Finished first = daemon_.cli({"-o", "json", "run", write_call("out.txt")});
+  ASSERT_EQ(first.exit_code, 75) << first.err;
+  const auto run = json::parse(first.out);
+  const std::string session = run["session_id"];
+  EXPECT_EQ(daemon_.cli({"sessions", "queue", session, "collect"}).exit_code, 0);
+  EXPECT_THAT(daemon_.cli({"sessions", "show", session}).out, HasSubstr("collect"));
+  const Finished more = daemon_.cli(
+      {"-o", "json", "run", "--detach", "--session", session, "--queue", "steer", "/echo steered"});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  const auto joined = json::parse(more.out);
+  EXPECT_EQ(joined["run_id"], run["run_id"]);
+  EXPECT_EQ(joined["mode"], "QUEUE_MODE_STEER");
+  ASSERT_EQ(daemon_.cli({"approvals", "allow", run["approvals"][0]["approval_id"]}).exit_code, 0);
+  ASSERT_EQ(daemon_.cli({"runs", "wait", run["run_id"]}).exit_code, 0);
+  EXPECT_TRUE(written("out.txt"));
+  EXPECT_THAT(daemon_.cli({"runs", "show", run["run_id"]}).out,
+              AllOf(HasSubstr("1 more"), HasSubstr("steered")));
 }
 
 TEST_F(CliTest, CtrlCAtThePromptOfAChatLeavesAndSaysHowToGoOn) {

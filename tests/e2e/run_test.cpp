@@ -64,6 +64,67 @@ std::string write_call(const std::string& path, const std::string& content) {
          content + "\"}";
 }
 
+api::RunStreamRequest more(const std::string& text, tape::v1::QueueMode mode) {
+  api::RunStreamRequest request;
+  request.mutable_follow_up()->set_text(text);
+  request.mutable_follow_up()->set_queue_mode(mode);
+  return request;
+}
+
+TEST_F(RunTest, AMessageSteersARunOnTheSameStream) {
+  RunClient client(daemon_);
+  ASSERT_TRUE(client.start(write_call("steered.txt", "x")));
+  ASSERT_TRUE(client.until([](const auto& event) { return event.has_approval_request(); }));
+  const std::string approval = client.event.approval_request().approval_id();
+  const std::string run = client.run_id;
+  ASSERT_TRUE(client.send(more("/echo steered", tape::v1::QUEUE_MODE_STEER)));
+  ASSERT_TRUE(client.until([](const auto& event) { return event.has_input_added(); }));
+  EXPECT_EQ(client.event.input_added().text(), "/echo steered");
+  ASSERT_TRUE(decide(approval, tape::v1::APPROVAL_VERDICT_ALLOW).ok());
+  const auto finished = client.finish();
+  ASSERT_TRUE(finished.ok()) << finished.error_message();
+  EXPECT_EQ(client.run_id, run);
+  EXPECT_EQ(client.status.state(), api::RUN_STATE_COMPLETED);
+  EXPECT_EQ(client.status.text(), "steered");
+  EXPECT_THAT(client.problems, IsEmpty());
+  EXPECT_TRUE(std::filesystem::exists(daemon_.workspace() + "/steered.txt"));
+  EXPECT_TRUE(verify(run).ok());
+}
+
+TEST(Interrupting, AModelThatSaysNothingMoreAndAKillChangesNothing) {
+  const TempDir files;
+  DaemonOptions options;
+  options.embedded = "script = \"" +
+                     files.write("script.yaml",
+                                 "steps:\n"
+                                 "  - when: {contains: hang}\n"
+                                 "    text: I was about to\n"
+                                 "    hang: true\n") +
+                     "\"";
+  Daemon daemon(options);
+  ASSERT_TRUE(daemon.start()) << daemon.log();
+  RunClient client(daemon);
+  ASSERT_TRUE(client.start("please hang"));
+  ASSERT_TRUE(client.until([&](const auto&) { return client.text() == "I was about to"; }));
+  const std::string run = client.run_id;
+  ASSERT_TRUE(client.send(more("/echo interrupted", tape::v1::QUEUE_MODE_INTERRUPT)));
+  ASSERT_TRUE(client.until([](const auto& event) { return event.has_input_added(); }));
+  const auto finished = client.finish();
+  ASSERT_TRUE(finished.ok()) << finished.error_message();
+  EXPECT_EQ(client.run_id, run);
+  EXPECT_EQ(client.status.text(), "interrupted") << client.status.DebugString();
+  EXPECT_EQ(client.texts[1], "I was about to");
+  EXPECT_THAT(client.problems, IsEmpty());
+  daemon.kill_now();
+  ASSERT_TRUE(daemon.start()) << daemon.log();
+  RunClient again(daemon);
+  ASSERT_TRUE(again.attach(run));
+  ASSERT_TRUE(again.finish().ok());
+  EXPECT_EQ(again.status.text(), "interrupted");
+  EXPECT_EQ(again.texts[1], "I was about to");
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+}
+
 TEST_F(RunTest, AMessageGoesInAndAStreamedDurableAnswerComesOut) {
   RunClient client(daemon_);
   ASSERT_TRUE(client.start("hello"));
