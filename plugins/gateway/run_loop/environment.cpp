@@ -1,5 +1,7 @@
 #include "plugins/gateway/run_loop/environment.h"
 
+#include "plugins/gateway/session/documents.h"
+
 #include <utility>
 
 namespace palyra::gateway {
@@ -27,6 +29,23 @@ void Environment::set_rules(policy::PolicyRules rules) {
   approvals.keep_if([this](const approval::CachedApproval& cached) {
     return policy::in_force(rules_, cached.rule_digest, cached.tool);
   });
+}
+
+void Environment::remember(const v1::Approval& approval) {
+  const auto& request = approval.request();
+  if (!lasts(approval.decision()) ||
+      !policy::in_force(rules_, request.rule_digest(), request.tool())) {
+    return;
+  }
+  approval::CachedApproval cached;
+  cached.approval_id = request.approval_id();
+  cached.session_id = approval.session_id();
+  cached.principal = approval.principal();
+  cached.tool = request.tool();
+  cached.rule = request.rule();
+  cached.rule_digest = request.rule_digest();
+  cached.until_ms = approval.decision().until_ms();
+  approvals.add(std::move(cached));
 }
 
 std::string Environment::check_arguments(const Tool& tool, const std::string& arguments_json) {

@@ -1,6 +1,7 @@
 // What all runs of one gateway share.
 #pragma once
 
+#include "palyra/gateway/v1/approvals.pb.h"
 #include "palyra/task.hpp"
 #include "plugins/common/json_schema/schema.h"
 #include "plugins/gateway/approval/cache.h"
@@ -27,6 +28,8 @@ class Environment {
 
   const policy::PolicyRules& rules() const { return rules_; }
   const std::string& policy_digest() const { return policy_digest_; }
+  // A decision that holds for more than its own action is in force from now on; others are ignored.
+  void remember(const v1::Approval& approval);
   // Cached approvals whose rule is no longer in force end.
   void set_rules(policy::PolicyRules rules);
 

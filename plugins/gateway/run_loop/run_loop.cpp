@@ -407,22 +407,7 @@ void RunLoop::after_commit(const service::CommitResponse& response,
     if (record.event->has_approval_decided()) {
       const auto& decided = record.event->approval_decided();
       const auto found = approvals_.find(decided.approval_id());
-      if (found != approvals_.end()) {
-        if (decided.verdict() == tape::APPROVAL_VERDICT_ALLOW &&
-            decided.scope() != tape::APPROVAL_SCOPE_ONCE &&
-            decided.scope() != tape::APPROVAL_SCOPE_UNSPECIFIED) {
-          approval::CachedApproval cached;
-          cached.approval_id = decided.approval_id();
-          cached.session_id = session_->id();
-          cached.principal = state_.created.principal();
-          cached.tool = found->second.request().tool();
-          cached.rule = found->second.request().rule();
-          cached.rule_digest = found->second.request().rule_digest();
-          cached.until_ms =
-              decided.scope() == tape::APPROVAL_SCOPE_TIMEBOXED ? decided.until_ms() : 0;
-          environment_.approvals.add(std::move(cached));
-        }
-      }
+      if (found != approvals_.end()) environment_.remember(found->second);
       const auto waiters = deciders_.find(decided.approval_id());
       if (waiters != deciders_.end()) {
         // Without a decider it was closed by a newer message, whatever somebody was about to say.

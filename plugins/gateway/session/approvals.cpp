@@ -40,6 +40,49 @@ Task<Result<api::ListApprovalsResponse>> GatewayImpl::list_approvals(
   co_return out;
 }
 
+// Those of the session that were given for more than one action and not ended.
+Task<Result<std::vector<api::Approval>>> GatewayImpl::lasting_approvals(std::string session_id) {
+  std::vector<api::Approval> out;
+  std::string cursor;
+  do {
+    service::QueryRequest query;
+    query.set_collection(kApprovals);
+    query.set_index("lasting");
+    query.set_from(session_id);
+    query.set_to(session_id + '\0');
+    query.set_limit(500);
+    query.set_cursor(cursor);
+    auto page = co_await environment_.world.journal.query(std::move(query));
+    if (!page.ok()) co_return page.status();
+    for (const auto& document : page->documents()) {
+      api::Approval approval;
+      if (approval.ParseFromString(document.value())) out.push_back(std::move(approval));
+    }
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
+  co_return out;
+}
+
+// A session that comes into memory: what was approved for it holds on, if the very rule does.
+Task<Status> GatewayImpl::load_approvals(std::string session_id) {
+  auto approvals = co_await lasting_approvals(session_id);
+  if (!approvals.ok()) co_return approvals.status();
+  environment_.approvals.drop_session(session_id);
+  for (const auto& approval : *approvals) environment_.remember(approval);
+  co_return Status();
+}
+
+// Adds to the commit that they ended now.
+Task<Status> GatewayImpl::end_approvals(std::string session_id, service::CommitRequest& commit) {
+  auto approvals = co_await lasting_approvals(session_id);
+  if (!approvals.ok()) co_return approvals.status();
+  for (auto& approval : *approvals) {
+    approval.mutable_decision()->set_until_ms(now_ms());
+    put_approval(commit, approval, environment_.world.clock.wall_now());
+  }
+  co_return Status();
+}
+
 Task<Result<api::Approval>> GatewayImpl::decide_approval(Caller caller,
                                                          api::ApprovalDecision request) {
   const std::string& id = request.approval_id();

@@ -39,7 +39,8 @@ std::vector<service::DeclareRequest> declarations() {
   out.push_back(declaration(kApprovals, {{"pending", service::INDEX_KIND_ORDERED},
                                          {"owner_pending", service::INDEX_KIND_ORDERED},
                                          {"owner", service::INDEX_KIND_ORDERED},
-                                         {"run", service::INDEX_KIND_ORDERED}}));
+                                         {"run", service::INDEX_KIND_ORDERED},
+                                         {"lasting", service::INDEX_KIND_ORDERED}}));
   out.back().set_audited(true);
   out.push_back(declaration(kInputs, {}));
   out.push_back(declaration(kPartials, {}));
@@ -105,6 +106,12 @@ bool ended(api::RunState state) {
          state == api::RUN_STATE_FAILED;
 }
 
+bool lasts(const tape::ApprovalDecided& decision) {
+  if (decision.verdict() != tape::APPROVAL_VERDICT_ALLOW) return false;
+  return decision.scope() == tape::APPROVAL_SCOPE_TIMEBOXED ||
+         (decision.scope() == tape::APPROVAL_SCOPE_SESSION && decision.until_ms() == 0);
+}
+
 std::vector<std::string> input_ids(const run::State& state) {
   std::vector<std::string> ids = {state.created.input_id()};
   for (const auto& input : state.inputs) ids.push_back(input.added.input_id());
@@ -151,6 +158,11 @@ void put_approval(service::CommitRequest& commit, const api::Approval& approval,
   }
   add_index(put, "owner", owner);
   add_index(put, "run", approval.run_id());
+  const tape::ApprovalDecided& decision = approval.decision();
+  if (lasts(decision) &&
+      (decision.until_ms() == 0 || decision.until_ms() > now_ns / kNanosPerMilli)) {
+    add_index(put, "lasting", approval.session_id());
+  }
 
   tape::AuditEvent audit;
   auto& changed = *audit.mutable_approval_changed();

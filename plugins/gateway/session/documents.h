@@ -51,6 +51,9 @@ std::string input_key(std::string_view principal, std::string_view idempotency_k
 std::string ordered(int64_t number);
 
 bool ended(api::RunState state);
+// The decision holds for other actions of its rule too, until its time if it has one. A decision
+// for the session that has a time was ended then.
+bool lasts(const tape::ApprovalDecided& decision);
 // Of all messages of a run, in the order in which they were accepted.
 std::vector<std::string> input_ids(const run::State& state);
 

@@ -28,6 +28,8 @@ Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
   } else {
     auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
     if (!loaded.ok()) co_return loaded.status();
+    const Status approvals = co_await load_approvals(session_id);
+    if (!approvals.ok()) co_return approvals;
     // Another task may have loaded it meanwhile: one object a session.
     session = sessions_.emplace(session_id, *loaded).first->second;
     rest(session);

@@ -113,6 +113,11 @@ class GatewayImpl : public Gateway, public Sessions {
   int64_t now_ms() const { return environment_.world.clock.wall_now() / kNanosPerMilli; }
   Task<Result<api::Run>> visible_run(Caller caller, std::string run_id);
 
+  // approvals.cpp
+  Task<Result<std::vector<api::Approval>>> lasting_approvals(std::string session_id);
+  Task<Status> load_approvals(std::string session_id);
+  Task<Status> end_approvals(std::string session_id, service::CommitRequest& commit);
+
   // admit.cpp
   Status check(const Input& input) const;
   tape::RunLimits limits_for(const tape::RunLimits& asked) const;

@@ -79,6 +79,8 @@ Task<Status> GatewayImpl::recover_session(std::string session_id, std::vector<ap
   } else {
     auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
     if (!loaded.ok()) co_return loaded.status();
+    const Status approvals = co_await load_approvals(session_id);
+    if (!approvals.ok()) co_return approvals;
     session = sessions_.emplace(session_id, *loaded).first->second;
   }
   for (auto& run : runs) {

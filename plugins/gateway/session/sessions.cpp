@@ -123,6 +123,10 @@ Task<Result<api::Session>> GatewayImpl::change_session(Caller caller, std::strin
     append(commit, session_stream(session_id), session->seq(), event,
            environment_.world.clock.wall_now());
     put_session(commit, doc);
+    if (event.has_session_reset()) {
+      status = co_await end_approvals(session_id, commit);
+      if (!status.ok()) co_return status;
+    }
     auto response = co_await session->commit(std::move(commit));
     if (response.ok()) {
       session->committed(*response, doc);

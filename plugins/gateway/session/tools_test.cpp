@@ -271,6 +271,113 @@ TEST(ToolsOfARun, AnApprovalSurvivesACrash) {
   EXPECT_THAT(house.tools.invoked, SizeIs(1));
 }
 
+// A house whose policy asks before every write, and one session that writes.
+class Scribe : public House {
+ public:
+  explicit Scribe(uint64_t seed = 0) : House(seed) {
+    tools.add_text("fs.write", kWrite, effect::EFFECT_CLASS_OPAQUE, "written");
+  }
+  void write(const std::string& path) {
+    providers.script.clear();
+    providers.call("fs.write", R"({"path":")" + path + R"("})");
+    providers.say({"Done."});
+    const auto accepted = send("write " + path, session);
+    ASSERT_TRUE(accepted.ok()) << accepted.status().to_string();
+    session = accepted.value().session_id;
+    executor.run_until_idle();
+  }
+  void allow(tape::ApprovalScope scope_, uint32_t seconds = 0) {
+    ASSERT_THAT(pending(), SizeIs(1));
+    const auto decided =
+        decide(pending()[0].request().approval_id(), tape::APPROVAL_VERDICT_ALLOW, scope_, seconds);
+    ASSERT_TRUE(decided.ok()) << decided.status().to_string();
+    executor.run_until_idle();
+  }
+  void restart() {
+    crash();
+    start();
+    ASSERT_TRUE(recovered.ok()) << recovered.to_string();
+  }
+  std::string session;
+};
+
+TEST(ToolsOfARun, ASessionApprovalOutlivesACrashAndNotTheReset) {
+  Scribe scribe;
+  scribe.write("a");
+  scribe.allow(tape::APPROVAL_SCOPE_SESSION);
+  scribe.restart();
+  scribe.write("b");
+  EXPECT_THAT(scribe.pending(), IsEmpty());
+  EXPECT_THAT(scribe.tools.invoked, SizeIs(2));
+  api::ResetSessionRequest reset;
+  reset.set_session_id(scribe.session);
+  ASSERT_TRUE(scribe.run(scribe.gateway->reset_session(House::caller(), reset)).ok());
+  scribe.restart();
+  scribe.write("c");
+  EXPECT_THAT(scribe.pending(), SizeIs(1)) << "a reset is not undone by a crash";
+  EXPECT_THAT(scribe.tools.invoked, SizeIs(2));
+}
+
+TEST(ToolsOfARun, AnApprovalThatOutlivedACrashHoldsForItsVeryRuleOnly) {
+  Scribe scribe;
+  scribe.write("a");
+  scribe.allow(tape::APPROVAL_SCOPE_SESSION);
+  scribe.restart();
+  policy::PolicyRules other;
+  policy::Rule rule;
+  rule.tools = {"fs.write"};
+  rule.verdict = tape::VERDICT_ASK;
+  other.rules.push_back(rule);
+  scribe.gateway->set_policy(other);
+  scribe.write("b");
+  EXPECT_THAT(scribe.pending(), SizeIs(1));
+}
+
+TEST(ToolsOfARun, ATimeboxedApprovalOutlivesACrashUntilItsTime) {
+  Scribe scribe;
+  scribe.write("a");
+  scribe.allow(tape::APPROVAL_SCOPE_TIMEBOXED, 60);
+  scribe.restart();
+  scribe.write("b");
+  EXPECT_THAT(scribe.pending(), IsEmpty());
+  scribe.clock.advance(61 * kNanosPerSecond);
+  scribe.restart();
+  scribe.write("c");
+  EXPECT_THAT(scribe.pending(), SizeIs(1));
+}
+
+TEST(ToolsOfARun, AnApprovalForOneActionIsNeverUsedTwiceWhereverThePowerGoes) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random(seed);
+    Scribe scribe(seed);
+    scribe.write("a");
+    const auto pending = scribe.pending();
+    ASSERT_THAT(pending, SizeIs(1));
+    api::ApprovalDecision allow;
+    allow.set_approval_id(pending[0].request().approval_id());
+    allow.set_verdict(tape::APPROVAL_VERDICT_ALLOW);
+    auto one = scribe.begin(scribe.gateway->decide_approval(House::caller(), allow));
+    auto two = scribe.begin(scribe.gateway->decide_approval(House::caller(), allow));
+    for (auto steps = random() % 20; steps > 0; --steps) scribe.executor.run_one();
+    one.reset();
+    two.reset();
+    scribe.restart();
+    scribe.executor.run_until_idle();
+    auto again = scribe.begin(scribe.gateway->decide_approval(House::caller(), allow));
+    scribe.executor.run_until_idle();
+    ASSERT_TRUE(again->has_value());
+    scribe.restart();
+    scribe.executor.run_until_idle();
+    EXPECT_LE(scribe.tools.invoked.size(), 1u);
+    const size_t before = scribe.tools.invoked.size();
+    scribe.write("a");
+    EXPECT_THAT(scribe.pending(), SizeIs(1)) << "the same action is asked for again";
+    EXPECT_EQ(scribe.tools.invoked.size(), before);
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
 TEST(ToolsOfARun, AnOpaqueCallThatACrashCutOffIsNotRepeated) {
   policy::PolicyRules rules;
   rules.write_default = tape::VERDICT_ALLOW;
