@@ -1,0 +1,514 @@
+#include "clients/audit_verify/export_check.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace palyra::audit_verify {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kHash = 32;
+constexpr size_t kMaxProblems = 100;
+// Ranges of one stream that are kept: hostile files may hold one a record.
+constexpr size_t kMaxRanges = 1'000'000;
+
+std::string text_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// A 64-bit integer: a decimal string, or a number that a careless tool made of it.
+std::optional<uint64_t> number_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) return {};
+  if (found->is_number_unsigned()) return found->get<uint64_t>();
+  return found->is_string() ? to_number(found->get<std::string>()) : std::nullopt;
+}
+
+std::optional<int64_t> signed_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  // proto3 leaves out what is 0.
+  if (found == object.end()) return 0;
+  if (found->is_number_integer()) return found->get<int64_t>();
+  return found->is_string() ? to_signed(found->get<std::string>()) : std::nullopt;
+}
+
+std::optional<std::string> bytes_of(const Json& object, const char* key, size_t size) {
+  auto bytes = from_hex(text_of(object, key));
+  if (!bytes || bytes->size() != size) return {};
+  return bytes;
+}
+
+// Depth of brackets outside of strings.
+int depth_of(std::string_view json) {
+  int depth = 0;
+  int most = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      most = std::max(most, ++depth);
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return most;
+}
+
+std::string of_checkpoint(uint64_t number) { return "checkpoint " + std::to_string(number); }
+
+}  // namespace
+
+std::string Link::signed_bytes() const {
+  std::string bytes;
+  put_field(bytes, "palyra.checkpoint.1");
+  put_field(bytes, number);
+  put_field(bytes, previous);
+  put_field(bytes, position);
+  put_field(bytes, static_cast<uint64_t>(time_ms));
+  put_field(bytes, streams);
+  put_field(bytes, heads_digest);
+  put_field(bytes, public_key);
+  return bytes;
+}
+
+std::optional<Link> read_link(const Json& body) {
+  if (!body.is_object()) return {};
+  const auto number = number_of(body, "number");
+  const auto previous = bytes_of(body, "previous", kHash);
+  const auto position = number_of(body, "position");
+  const auto time_ms = signed_of(body, "timeMs");
+  const auto streams = number_of(body, "streams");
+  const auto heads_digest = bytes_of(body, "headsDigest", kHash);
+  const auto public_key = bytes_of(body, "publicKey", kHash);
+  const auto signature = bytes_of(body, "signature", 64);
+  if (!number || !previous || !position || !time_ms || !streams || !heads_digest || !public_key ||
+      !signature) {
+    return {};
+  }
+  return Link{*number,  *previous,     *position,   *time_ms,
+              *streams, *heads_digest, *public_key, *signature};
+}
+
+std::optional<Link> read_witness(const std::string& line) {
+  if (line.size() > kMaxLine || depth_of(line) > kMaxDepth) return {};
+  const Json parsed = Json::parse(line, nullptr, false);
+  if (!parsed.is_object() || !parsed.contains("checkpoint")) return {};
+  return read_link(parsed["checkpoint"]);
+}
+
+ExportCheck::ExportCheck(std::set<std::string> keys, std::optional<Link> witness,
+                         std::function<void(const Verdict&)> tell)
+    : keys_(std::move(keys)), witness_(std::move(witness)), tell_(std::move(tell)) {}
+
+void ExportCheck::at_line(std::string words) {
+  if (summary_.problems.size() >= kMaxProblems) return;
+  problem("line " + std::to_string(line_) + ": " + std::move(words));
+}
+
+void ExportCheck::add_line(const std::string& line) {
+  ++line_;
+  if (line.empty()) return;
+  if (line.size() > kMaxLine) return at_line("longer than any line of an export");
+  if (depth_of(line) > kMaxDepth) return at_line("nested deeper than any line of an export");
+  const Json parsed = Json::parse(line, nullptr, false);
+  if (!parsed.is_object()) {
+    return at_line("is not a JSON object; the file was cut off or altered here");
+  }
+  if (phase_ == Phase::kHeader) return header(parsed);
+  if (const auto list = parsed.find("contents"); list != parsed.end()) return contents(*list);
+  if (const auto body = parsed.find("seal"); body != parsed.end()) return seal(*body);
+  if (const auto body = parsed.find("checkpoint"); body != parsed.end()) return checkpoint(*body);
+  if (parsed.contains("stream")) return record(parsed);
+  at_line("is no line of an export");
+}
+
+void ExportCheck::header(const Json& line) {
+  phase_ = Phase::kContents;
+  if (number_of(line, "palyraExport") != 1) {
+    return at_line(
+        "is not the header of an export of version 1; make one with: palyra audit export");
+  }
+  created_ms_ = text_of(line, "createdMs");
+  summary_.selection = text_of(line, "selection");
+  const auto key = bytes_of(line, "publicKey", kHash);
+  if (!key) return at_line("the header has no public key");
+  public_key_ = *key;
+  trusted_ = keys_.count(public_key_) != 0;
+  if (!trusted_) {
+    at_line("the export is signed with the key " + to_hex(public_key_) +
+            ", which is not one of --key: this is another daemon's export, or the wrong key");
+  }
+}
+
+void ExportCheck::contents(const Json& list) {
+  if (phase_ != Phase::kContents) return at_line("contents behind the seal");
+  if (!list.is_array()) return at_line("contents are no list");
+  for (const Json& entry : list) {
+    if (!entry.is_object()) return at_line("an entry of the contents is no object");
+    const std::string name = text_of(entry, "stream");
+    const auto first = number_of(entry, "firstSeq");
+    const auto last = number_of(entry, "lastSeq");
+    const auto prev_hash = bytes_of(entry, "prevHash", kHash);
+    const auto last_hash = bytes_of(entry, "lastHash", kHash);
+    if (name.empty() || !first || !last || !prev_hash || !last_hash || *first == 0 ||
+        *first > *last) {
+      return at_line("an entry of the contents is incomplete");
+    }
+    if (streams_.size() >= kMaxStreams) return at_line("more streams than this program can hold");
+    Stream stream;
+    stream.first = *first;
+    stream.last = *last;
+    stream.prev_hash = *prev_hash;
+    stream.last_hash = *last_hash;
+    if (!streams_.emplace(name, std::move(stream)).second) {
+      return at_line("the contents name " + name + " twice");
+    }
+    std::string fields;
+    put_field(fields, name);
+    put_field(fields, *first);
+    put_field(fields, *prev_hash);
+    put_field(fields, *last);
+    put_field(fields, *last_hash);
+    contents_.update(fields);
+  }
+}
+
+void ExportCheck::seal(const Json& body) {
+  if (phase_ != Phase::kContents) return at_line("a second seal");
+  phase_ = Phase::kCheckpoints;
+  sealed_ = true;
+  if (!body.is_object()) return at_line("the seal is no object");
+  const auto signature = bytes_of(body, "signature", 64);
+  const auto created = to_number(created_ms_);
+  if (!signature || !created) return at_line("the seal is incomplete");
+  const std::string digest = contents_.finish();
+  if (number_of(body, "streams") != streams_.size() ||
+      bytes_of(body, "contentsDigest", kHash) != digest) {
+    return at_line(
+        "the contents are not those that were sealed: streams were added, removed or "
+        "altered, " +
+        std::to_string(streams_.size()) + " are here of " + text_of(body, "streams"));
+  }
+  std::string statement;
+  put_field(statement, "palyra.export.1");
+  put_field(statement, *created);
+  put_field(statement, summary_.selection);
+  put_field(statement, uint64_t{streams_.size()});
+  put_field(statement, digest);
+  put_field(statement, public_key_);
+  if (!is_signed(public_key_, statement, *signature)) {
+    at_line("the seal's signature is wrong: header or contents were altered");
+  }
+}
+
+void ExportCheck::checkpoint(const Json& body) {
+  if (phase_ != Phase::kCheckpoints) return at_line("a checkpoint out of its place");
+  const auto link = read_link(body);
+  if (!link) return at_line("a checkpoint is incomplete");
+  const std::string name = of_checkpoint(link->number);
+  const std::string bytes = link->signed_bytes();
+  if (keys_.count(link->public_key) == 0) {
+    at_line(name + " is signed with the key " + to_hex(link->public_key) +
+            ", which is not one of --key");
+  } else if (!is_signed(link->public_key, bytes, link->signature)) {
+    at_line("the signature of " + name + " is wrong: it was altered");
+  } else if (const auto list = body.find("heads"); list != body.end()) {
+    heads(*list, *link);
+  }
+  if (const auto& before = summary_.newest) {
+    if (link->number != before->number + 1) {
+      at_line(name + " follows " + of_checkpoint(before->number) +
+              ": checkpoints are missing or out of order");
+    } else if (link->previous != sha256(before->signed_bytes())) {
+      at_line(name + " does not name the one before");
+    } else if (link->position < before->position) {
+      at_line(name + " covers less than the one before");
+    }
+  } else {
+    first_ = *link;
+  }
+  if (witness_ && witness_->number == link->number) {
+    witness_seen_ = true;
+    if (bytes != witness_->signed_bytes()) {
+      at_line(name +
+              " is not the witness': this export comes from another history than the one "
+              "that the witness saw");
+    }
+  }
+  summary_.newest = *link;
+}
+
+void ExportCheck::heads(const Json& list, const Link& link) {
+  const std::string name = of_checkpoint(link.number);
+  if (!list.is_array() || list.size() != link.streams) {
+    return at_line(name + " does not name as many streams as it says");
+  }
+  std::string fields;
+  for (const Json& head : list) {
+    const auto seq = head.is_object() ? number_of(head, "seq") : std::nullopt;
+    const auto hash = head.is_object() ? bytes_of(head, "hash", kHash) : std::nullopt;
+    if (!seq || !hash) return at_line("a head of " + name + " is incomplete");
+    put_field(fields, text_of(head, "stream"));
+    put_field(fields, *seq);
+    put_field(fields, *hash);
+  }
+  if (sha256(fields) != link.heads_digest) {
+    return at_line("the heads of " + name + " were altered");
+  }
+  for (const Json& head : list) {
+    const auto found = streams_.find(text_of(head, "stream"));
+    if (found == streams_.end()) continue;
+    Stream& stream = found->second;
+    const uint64_t seq = *number_of(head, "seq");
+    if (seq < stream.first || seq > stream.last || seq <= stream.named_seq) continue;
+    stream.named_seq = seq;
+    stream.named_hash = *bytes_of(head, "hash", kHash);
+    stream.named_by = link.number;
+  }
+}
+
+// ---- records ----------------------------------------------------------------------------------
+
+void ExportCheck::broken(uint64_t seq, std::string reason) {
+  if (!current_.reason.empty()) return;
+  current_.bad_seq = seq;
+  current_.reason = std::move(reason);
+}
+
+void ExportCheck::record(const Json& line) {
+  if (!sealed_) return at_line("a record before the seal");
+  phase_ = Phase::kRecords;
+  const std::string name = text_of(line, "stream");
+  if (name != current_.name || current_.stream == nullptr) {
+    end_stream();
+    const auto found = streams_.find(name);
+    if (found == streams_.end()) {
+      return at_line("a record of " + name + ", which is not among the sealed contents: inserted");
+    }
+    if (found->second.told) {
+      return at_line("records of " + name + " come back after their end: inserted or out of order");
+    }
+    current_ = Current();
+    current_.name = name;
+    current_.stream = &found->second;
+    current_.next = found->second.first;
+    current_.prev = found->second.prev_hash;
+  }
+  const auto seq = number_of(line, "seq");
+  if (!seq) return broken(current_.next, "a line without a number");
+  if (current_.reason.empty()) check_record(line, *seq);
+}
+
+void ExportCheck::check_record(const Json& line, uint64_t seq) {
+  Current& at = current_;
+  const auto prev = bytes_of(line, "prevHash", kHash);
+  const auto hash = bytes_of(line, "hash", kHash);
+  const auto digest = bytes_of(line, "payloadDigest", kHash);
+  const auto time_ns = signed_of(line, "timeNs");
+  const std::string type = text_of(line, "type");
+  if (!prev || !hash || !digest || !time_ns || type.empty()) {
+    return broken(at.next, "its line lacks a field or holds something else in it");
+  }
+  if (seq < at.next) {
+    return broken(
+        seq, "comes where record " + std::to_string(at.next) + " should: inserted or out of order");
+  }
+  if (seq > at.stream->last) {
+    return broken(seq, "is behind the last record that was sealed, " +
+                           std::to_string(at.stream->last) + ": inserted");
+  }
+  if (seq > at.next) {
+    // Archived, perhaps: known at the end.
+    if (at.gaps.size() >= kMaxRanges) return broken(at.next, "too many gaps");
+    at.gaps.push_back({{at.next, seq - 1}, at.prev, *prev});
+  } else if (*prev != at.prev) {
+    return broken(seq, "does not follow the record before");
+  }
+  std::string fields;
+  put_field(fields, "palyra.record.1");
+  put_field(fields, at.name);
+  put_field(fields, seq);
+  put_field(fields, *prev);
+  put_field(fields, type);
+  put_field(fields, static_cast<uint64_t>(*time_ns));
+  put_field(fields, *digest);
+  if (sha256(fields) != *hash) return broken(seq, "was altered: its hash does not match");
+  payload(line, seq, type, *digest);
+  if (seq == at.stream->named_seq && *hash != at.stream->named_hash) {
+    return broken(seq, "is not the record that " + of_checkpoint(at.stream->named_by) + " names");
+  }
+  at.prev = *hash;
+  at.next = seq + 1;
+  ++at.records;
+}
+
+void ExportCheck::payload(const Json& line, uint64_t seq, const std::string& type,
+                          const std::string& digest) {
+  Current& at = current_;
+  const auto erased = line.find("erased");
+  if (erased != line.end() && erased->is_boolean() && erased->get<bool>()) {
+    if (!at.missing.empty() && at.missing.back().last + 1 == seq) {
+      at.missing.back().last = seq;
+    } else if (at.missing.size() < kMaxRanges) {
+      at.missing.push_back({seq, seq});
+    } else {
+      broken(seq, "too many erased ranges");
+    }
+    if (type == "erased") broken(seq, "says that something was erased, and is erased itself");
+    return;
+  }
+  const auto salt = bytes_of(line, "salt", 16);
+  const auto payload = from_base64(text_of(line, "payload"));
+  if (!salt || !payload) return broken(seq, "its payload cannot be read");
+  if (sha256(*salt + *payload) != digest) {
+    return broken(seq, "its payload was altered: it does not match its digest");
+  }
+  const bool closes = type == "segment_closed";
+  if (type != "erased" && !closes) return;
+  Fields fields;
+  if (!fields.parse(*payload)) return broken(seq, "its payload is no message of its type");
+  const Range range{fields.number(1), fields.number(2)};
+  if (range.last >= seq || at.erased.size() + at.closed.size() >= kMaxRanges) return;
+  if (closes) {
+    at.closed.push_back({range, std::string(fields.bytes(3)), std::string(fields.bytes(4))});
+  } else {
+    at.erased.push_back(range);
+  }
+}
+
+// What is missing must be explained by later records of the same stream.
+void ExportCheck::explain_missing() {
+  Current& at = current_;
+  for (const Gap& gap : at.gaps) {
+    // Segments follow each other without a gap; a later one for the same records replaces one.
+    uint64_t next = gap.range.first;
+    std::string hash = gap.before;
+    bool found = true;
+    while (next <= gap.range.last && found) {
+      found = false;
+      for (const Gap& closed : at.closed) {
+        if (closed.range.first != next || closed.range.last > gap.range.last ||
+            closed.range.last < next || closed.before != hash) {
+          continue;
+        }
+        next = closed.range.last + 1;
+        hash = closed.after;
+        found = true;
+        break;
+      }
+    }
+    if (next <= gap.range.last || hash != gap.after) {
+      return broken(next <= gap.range.last ? next : gap.range.first,
+                    "is missing; the next one is " + std::to_string(gap.range.last + 1));
+    }
+    summary_.archived += gap.range.last - gap.range.first + 1;
+  }
+  std::sort(at.erased.begin(), at.erased.end(),
+            [](const Range& a, const Range& b) { return a.first < b.first; });
+  for (const Range& missing : at.missing) {
+    uint64_t next = missing.first;
+    for (const Range& range : at.erased) {
+      if (range.first <= next && range.last >= next) next = range.last + 1;
+    }
+    if (next <= missing.last) {
+      return broken(next, "its payload is missing and no erased record says why");
+    }
+  }
+}
+
+void ExportCheck::end_stream() {
+  if (current_.stream == nullptr) return;
+  Current& at = current_;
+  Stream& stream = *at.stream;
+  const uint64_t archived_before = summary_.archived;
+  if (at.reason.empty()) explain_missing();
+  if (at.reason.empty() && at.next <= stream.last) {
+    broken(at.next, "and all behind it are missing: the export was sealed with " +
+                        std::to_string(stream.last) + " records of this stream");
+  }
+  if (at.reason.empty() && at.prev != stream.last_hash) {
+    broken(stream.last, "is not the record that was sealed");
+  }
+  if (at.reason.empty() && stream.named_seq != stream.last) {
+    broken(stream.named_seq + 1,
+           stream.named_seq == 0
+               ? "and the whole stream are covered by no checkpoint of this export"
+               : "and what follows are covered by no checkpoint of this export");
+  }
+  Verdict verdict;
+  verdict.ok = at.reason.empty();
+  verdict.bad_seq = at.bad_seq;
+  verdict.reason = at.reason;
+  verdict.archived = summary_.archived - archived_before;
+  for (const Range& range : at.missing) verdict.erased += range.last - range.first + 1;
+  summary_.records += at.records;
+  summary_.erased += verdict.erased;
+  tell(at.name, stream, std::move(verdict));
+  current_ = Current();
+}
+
+void ExportCheck::tell(const std::string& name, Stream& stream, Verdict verdict) {
+  stream.told = true;
+  if (!verdict.ok) ++summary_.broken;
+  verdict.stream = name;
+  verdict.first = stream.first;
+  verdict.last = stream.last;
+  verdict.checkpoint = stream.named_by;
+  tell_(verdict);
+}
+
+void ExportCheck::check_witness() {
+  if (!witness_) {
+    summary_.notes.push_back(
+        "without --witness nobody can tell whether the store was set back to an older copy of "
+        "itself before this export was made");
+    return;
+  }
+  const uint64_t newest = summary_.newest ? summary_.newest->number : 0;
+  if (keys_.count(witness_->public_key) == 0) {
+    problem("the witness is signed with the key " + to_hex(witness_->public_key) +
+            ", which is not one of --key");
+  } else if (!is_signed(witness_->public_key, witness_->signed_bytes(), witness_->signature)) {
+    problem("the witness itself was altered: its signature is wrong");
+  } else if (newest < witness_->number) {
+    problem("the witness is " + of_checkpoint(witness_->number) +
+            " and this export's last one is " + std::to_string(newest) +
+            ": the export, or the store that it was made from, is older than the witness");
+  } else if (!witness_seen_ && first_ && witness_->number < first_->number) {
+    summary_.notes.push_back("the witness, " + of_checkpoint(witness_->number) +
+                             ", is older than the first checkpoint of this export, so it proves "
+                             "nothing about it; use a younger one");
+  } else if (!witness_seen_) {
+    problem(of_checkpoint(witness_->number) + ", the witness', is missing");
+  }
+}
+
+ExportCheck::Summary ExportCheck::finish() {
+  end_stream();
+  if (phase_ == Phase::kHeader) {
+    problem("the file is empty");
+  } else if (!sealed_) {
+    problem("the export ends before its seal: it was cut off");
+  }
+  for (auto& [name, stream] : streams_) {
+    if (stream.told) continue;
+    Verdict verdict;
+    verdict.bad_seq = stream.first;
+    verdict.reason = "and the whole stream are missing";
+    tell(name, stream, std::move(verdict));
+  }
+  summary_.streams = streams_.size();
+  check_witness();
+  return std::move(summary_);
+}
+
+}  // namespace palyra::audit_verify

@@ -1,0 +1,212 @@
+// palyra-audit-verify --key FILE|HEX [--key ...] [--witness FILE] [--quiet] EXPORT
+#include "clients/audit_verify/export_check.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <utility>
+
+namespace palyra::audit_verify {
+namespace {
+
+enum ExitCode { kVerified = 0, kNotVerified = 1, kUsage = 64, kNoInput = 66 };
+
+constexpr char kHelp[] =
+    "palyra-audit-verify --key FILE|HEX [--key ...] [--witness FILE] [--quiet] EXPORT\n\n"
+    "Verifies what `palyra audit export` wrote, with the public key only.\n\n"
+    "  --key      public key: hex, or a file with hex or PEM; may be given again for older keys\n"
+    "  --witness  a line that `palyra audit witness` printed and you kept elsewhere\n"
+    "  --quiet    only what is wrong\n"
+    "  EXPORT     the file; - reads standard input\n\n"
+    "Example:\n  palyra-audit-verify --key audit.pub --witness witness.json export.ndjson\n\n"
+    "Exit codes: 0 verified, 1 not verified, 64 usage, 66 a file cannot be read.\n";
+
+struct Arguments {
+  std::set<std::string> keys;
+  std::optional<Link> witness;
+  std::string file;
+  bool quiet = false;
+};
+
+int complain(const std::string& words, int code) {
+  std::fprintf(stderr, "palyra-audit-verify: %s\n", words.c_str());
+  return code;
+}
+
+// A file of at most 64 KiB.
+std::optional<std::string> read_small(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return {};
+  std::string text(64 << 10, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
+}
+
+// Control characters of a hostile file never reach the terminal.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte < 0x20 || byte >= 0x7F) c = '?';
+  }
+  return text;
+}
+
+int add_key(const std::string& word, Arguments& out) {
+  auto key = parse_key(word);
+  if (!key) {
+    const auto text = read_small(word);
+    if (!text) {
+      return complain("the key " + word + " is neither 64 hex digits nor a file that can be read",
+                      kNoInput);
+    }
+    key = parse_key(*text);
+  }
+  if (!key) return complain(word + " holds no Ed25519 public key, in hex or PEM", kNoInput);
+  out.keys.insert(*key);
+  return 0;
+}
+
+int add_witness(const std::string& path, Arguments& out) {
+  const auto text = read_small(path);
+  if (!text) return complain("cannot read " + path + ": " + std::strerror(errno), kNoInput);
+  out.witness = read_witness(text->substr(0, text->find('\n')));
+  if (out.witness) return 0;
+  return complain(path + " holds no witness: expected the line that `palyra audit witness` prints",
+                  kNoInput);
+}
+
+int parse(int argc, char** argv, Arguments& out) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--help" || word == "-h") {
+      std::fputs(kHelp, stdout);
+      std::exit(0);
+    }
+    if (word == "--quiet" || word == "-q") {
+      out.quiet = true;
+    } else if (word == "--key" || word == "--witness") {
+      if (++i == argc) return complain(word + " needs a value", kUsage);
+      const int code = word == "--key" ? add_key(argv[i], out) : add_witness(argv[i], out);
+      if (code != 0) return code;
+    } else if (word.size() > 1 && word[0] == '-') {
+      return complain("there is no option " + word + "; see --help", kUsage);
+    } else if (!out.file.empty()) {
+      return complain("one export at a time; see --help", kUsage);
+    } else {
+      out.file = word;
+    }
+  }
+  if (out.file.empty() || out.keys.empty()) {
+    return complain("needs --key and the export; see --help", kUsage);
+  }
+  return 0;
+}
+
+// Line by line with bounded memory: what is longer than any line is skipped and told.
+void feed(std::istream& in, ExportCheck& check) {
+  std::string line;
+  bool too_long = false;
+  char block[64 << 10];
+  while (in.read(block, sizeof block) || in.gcount() > 0) {
+    std::string_view rest(block, static_cast<size_t>(in.gcount()));
+    while (!rest.empty()) {
+      const size_t end = rest.find('\n');
+      const std::string_view part = rest.substr(0, end);
+      if (line.size() + part.size() <= kMaxLine) {
+        line += part;
+      } else {
+        too_long = true;
+      }
+      if (end == std::string_view::npos) break;
+      rest.remove_prefix(end + 1);
+      if (std::exchange(too_long, false)) check.problem("a line is longer than 32 MiB");
+      check.add_line(line);
+      line.clear();
+    }
+  }
+  if (too_long) check.problem("a line is longer than 32 MiB");
+  if (!line.empty()) check.add_line(line);
+}
+
+std::string time_of(int64_t ms) {
+  const std::time_t seconds = ms / 1000;
+  std::tm parts{};
+  char text[32] = "";
+  if (::gmtime_r(&seconds, &parts) != nullptr) {
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  }
+  return text;
+}
+
+void print(const ExportCheck::Verdict& verdict, bool quiet) {
+  const std::string name = printable(verdict.stream);
+  if (!verdict.ok) {
+    std::printf("BROKEN  %s: record %llu %s\n", name.c_str(),
+                static_cast<unsigned long long>(verdict.bad_seq),
+                printable(verdict.reason).c_str());
+    return;
+  }
+  if (quiet) return;
+  std::string more;
+  if (verdict.erased > 0) more += ", " + std::to_string(verdict.erased) + " erased";
+  if (verdict.archived > 0) more += ", " + std::to_string(verdict.archived) + " archived";
+  std::printf("ok      %s: records %llu to %llu%s, checkpoint %llu\n", name.c_str(),
+              static_cast<unsigned long long>(verdict.first),
+              static_cast<unsigned long long>(verdict.last), more.c_str(),
+              static_cast<unsigned long long>(verdict.checkpoint));
+}
+
+int conclude(const ExportCheck::Summary& summary, bool quiet) {
+  for (const std::string& words : summary.problems) {
+    std::printf("BROKEN  %s\n", printable(words).c_str());
+  }
+  if (!quiet) {
+    std::printf("This export is of %s.\n", printable(summary.selection).c_str());
+    for (const std::string& words : summary.notes) std::printf("Note: %s.\n", words.c_str());
+  }
+  if (!summary.ok()) {
+    std::printf("NOT VERIFIED: %llu of %llu streams are broken, %zu problems with the export\n",
+                static_cast<unsigned long long>(summary.broken),
+                static_cast<unsigned long long>(summary.streams), summary.problems.size());
+    return kNotVerified;
+  }
+  std::printf(
+      "VERIFIED: %llu records of %llu streams, %llu erased, %llu archived; up to checkpoint "
+      "%llu of %s\n",
+      static_cast<unsigned long long>(summary.records),
+      static_cast<unsigned long long>(summary.streams),
+      static_cast<unsigned long long>(summary.erased),
+      static_cast<unsigned long long>(summary.archived),
+      static_cast<unsigned long long>(summary.newest ? summary.newest->number : 0),
+      time_of(summary.newest ? summary.newest->time_ms : 0).c_str());
+  return kVerified;
+}
+
+int run(int argc, char** argv) {
+  Arguments arguments;
+  if (const int code = parse(argc, argv, arguments); code != 0) return code;
+  std::ifstream file;
+  if (arguments.file != "-") {
+    file.open(arguments.file, std::ios::binary);
+    if (!file || file.peek() == std::ifstream::traits_type::eof()) {
+      if (!file.is_open()) {
+        return complain("cannot read " + arguments.file + ": " + std::strerror(errno), kNoInput);
+      }
+      file.clear();
+    }
+  }
+  ExportCheck check(arguments.keys, arguments.witness,
+                    [&](const ExportCheck::Verdict& verdict) { print(verdict, arguments.quiet); });
+  feed(arguments.file == "-" ? std::cin : file, check);
+  return conclude(check.finish(), arguments.quiet);
+}
+
+}  // namespace
+}  // namespace palyra::audit_verify
+
+int main(int argc, char** argv) { return palyra::audit_verify::run(argc, argv); }
