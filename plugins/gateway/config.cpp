@@ -238,6 +238,7 @@ Result<GatewayConfig> parse_config(std::string_view json) {
   }
   reader.number("queue_depth", config.options.queue_depth, 0, 10'000);
   reader.number("coalesce_ms", config.options.coalesce_ms, 0, 60'000);
+  reader.number("checkpoint_every_s", config.checkpoint_every_s, 1, 86'400);
   reader.text("admin_auth_token", config.admin_auth_token);
   if (const Json* agents = reader.find("agents")) read_agents(*agents, config.options, status);
   if (const Json* limits = reader.find("limits")) {

@@ -18,6 +18,8 @@ struct GatewayConfig {
   AdmissionLimits admission;
   // "env:NAME" or "file:PATH" of a token that also administers; empty = none.
   std::string admin_auth_token;
+  // Seconds from a change to the checkpoint that covers it.
+  int64_t checkpoint_every_s = 300;
 };
 
 // `json` is an object as manifest.json describes it; defaults fill what is missing.

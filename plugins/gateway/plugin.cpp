@@ -7,6 +7,7 @@
 #include "palyra/services.h"
 #include "plugins/gateway/admin/admin_impl.h"
 #include "plugins/gateway/admission/admission.h"
+#include "plugins/gateway/audit/audit_impl.h"
 #include "plugins/gateway/config.h"
 #include "plugins/gateway/endpoint_file.h"
 #include "plugins/gateway/metrics.h"
@@ -139,10 +140,25 @@ class GatewayPlugin : public Plugin {
         host().clock(), *journal_, *providers_, *gateway_,
         [this](std::string_view what) { return host().describe_daemon(what); }, std::move(facts));
 
+    Result<audit::SigningKey> key = audit::SigningKey::load(directory + "/audit.key");
+    if (!key.ok()) return key.status();
+    audit::Checkpointer::Options checkpoints;
+    checkpoints.every_ns = config_.checkpoint_every_s * kNanosPerSecond;
+    checkpointer_ = std::make_unique<audit::Checkpointer>(
+        host().clock(), host().executor(), *journal_, *journal_, std::move(*key), checkpoints);
+    checkpointer_->on_failure([this](const Status& status) {
+      host().warn("no checkpoint could be made; it is tried again",
+                  {{"reason", status.to_string()}});
+    });
+    journal_->on_commit([this](const ::palyra::service::v1::CommitResponse& response) {
+      if (checkpointer_) checkpointer_->committed(response);
+    });
+    audit_ = std::make_unique<AuditImpl>(host().clock(), *journal_, *journal_, *checkpointer_);
+
     calls_ = std::make_unique<TaskScope>();
     server_ = std::make_unique<transport::GrpcServer>(
         host().executor(), *calls_, host().clock(), *admission_,
-        transport::Faces{*gateway_, *gateway_, *admin_});
+        transport::Faces{*gateway_, *gateway_, *admin_, *audit_});
     if (Status status = server_->start(config_.grpc_listen); !status.ok()) return status;
     admin_->set_endpoint(server_->endpoint());
     endpoint_path_ = directory + "/endpoint";
@@ -244,6 +260,10 @@ class GatewayPlugin : public Plugin {
         recovered_ = status.ok();
       }
       if (status.ok()) {
+        status = co_await checkpointer_->start();
+        if (number != bring_up_) co_return;
+      }
+      if (status.ok()) {
         server_->set_serving(true);
         host().info("serving", {{"endpoint", server_->endpoint()}});
         say_ready();
@@ -279,6 +299,14 @@ class GatewayPlugin : public Plugin {
 
   Task<void> shut_down() {
     co_await gateway_->shutdown();
+    const auto last = co_await checkpointer_->cover();
+    if (!last.ok()) {
+      host().warn("no checkpoint at shutdown; the next start makes it",
+                  {{"reason", last.status().to_string()}});
+    } else if (*last) {
+      host().info("the last checkpoint; keep it elsewhere as a witness",
+                  {{"witness", audit::to_line(**last)}});
+    }
     shut_down_ = true;
   }
 
@@ -294,6 +322,8 @@ class GatewayPlugin : public Plugin {
     server_.reset();
     calls_.reset();
     admin_.reset();
+    audit_.reset();
+    checkpointer_.reset();
     gateway_.reset();
     if (!endpoint_path_.empty()) remove_endpoint(std::exchange(endpoint_path_, {}));
     if (registry_) registry_->close(name_);
@@ -312,6 +342,8 @@ class GatewayPlugin : public Plugin {
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<GatewayImpl> gateway_;
   std::unique_ptr<AdminImpl> admin_;
+  std::unique_ptr<audit::Checkpointer> checkpointer_;
+  std::unique_ptr<AuditImpl> audit_;
   std::unique_ptr<TaskScope> calls_;
   std::unique_ptr<transport::GrpcServer> server_;
   std::unique_ptr<ServiceWatch> journal_watch_;

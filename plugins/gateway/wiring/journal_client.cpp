@@ -1,6 +1,7 @@
 #include "plugins/gateway/wiring/journal_client.h"
 
 #include "palyra/services/journal.hpp"
+#include "palyra/services/journal_audit.hpp"
 #include "plugins/common/digest/digest.h"
 
 #include <algorithm>
@@ -38,6 +39,7 @@ Task<Result<pb::CommitResponse>> JournalClient::commit(pb::CommitRequest request
     host_.warn("a journal commit was slow; see the disk in: palyra doctor",
                {{"ms", nanos / kNanosPerMilli}});
   }
+  if (tell_ && response.ok()) tell_(*response);
   co_return response;
 }
 Task<Result<pb::ReadResponse>> JournalClient::read(pb::ReadRequest request) {
@@ -54,6 +56,16 @@ Task<Result<pb::VerifyResponse>> JournalClient::verify(pb::VerifyRequest request
 }
 Task<Result<pb::InfoResponse>> JournalClient::info() {
   return call(journal::kInfo, pb::InfoRequest());
+}
+
+Task<Result<pb::HeadsResponse>> JournalClient::heads(pb::HeadsRequest request) {
+  return call(journal::kHeads, std::move(request));
+}
+Task<Result<pb::VerifyStoreResponse>> JournalClient::verify_store(pb::VerifyStoreRequest request) {
+  return call(journal::kVerifyStore, std::move(request));
+}
+Task<Result<pb::ListStreamsResponse>> JournalClient::list_streams(pb::ListStreamsRequest request) {
+  return call(journal::kListStreams, std::move(request));
 }
 
 Task<Status> JournalClient::declare(pb::DeclareRequest request) {

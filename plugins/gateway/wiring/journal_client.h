@@ -2,8 +2,10 @@
 #pragma once
 
 #include "palyra/client.hpp"
+#include "plugins/gateway/ports/journal_audit.h"
 #include "plugins/gateway/ports/ports.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -12,7 +14,7 @@ namespace palyra::gateway {
 // On the gateway's lane. May be made before a journal is there: calls then end UNAVAILABLE. A
 // commit has no deadline: whether it happened is only known from its answer, which the registry
 // gives even when the journal dies. One that takes over 5 s is counted and logged.
-class JournalClient final : public Journal {
+class JournalClient final : public Journal, public JournalAudit {
  public:
   // Bytes of one part of a blob, the contract's maximum.
   static constexpr size_t kBlobPart = 1024 * 1024;
@@ -21,6 +23,11 @@ class JournalClient final : public Journal {
       : host_(std::move(host)),
         commit_seconds_(host_.histogram("palyra_journal_commit_seconds", "Durable commits")),
         slow_commits_(host_.counter("palyra_journal_commits_slow", "Commits that took over 5 s")) {}
+
+  // Told of every commit that has happened, before its caller is.
+  void on_commit(std::function<void(const ::palyra::service::v1::CommitResponse&)> tell) {
+    tell_ = std::move(tell);
+  }
 
   Task<Result<::palyra::service::v1::CommitResponse>> commit(
       ::palyra::service::v1::CommitRequest request) override;
@@ -36,6 +43,12 @@ class JournalClient final : public Journal {
   Task<Status> declare(::palyra::service::v1::DeclareRequest request) override;
   Task<Result<std::string>> put_blob(std::string data) override;
   Task<Result<std::string>> get_blob(std::string digest) override;
+  Task<Result<::palyra::service::v1::HeadsResponse>> heads(
+      ::palyra::service::v1::HeadsRequest request) override;
+  Task<Result<::palyra::service::v1::VerifyStoreResponse>> verify_store(
+      ::palyra::service::v1::VerifyStoreRequest request) override;
+  Task<Result<::palyra::service::v1::ListStreamsResponse>> list_streams(
+      ::palyra::service::v1::ListStreamsRequest request) override;
 
  private:
   template <typename Req, typename Res>
@@ -47,6 +60,7 @@ class JournalClient final : public Journal {
   const Histogram commit_seconds_;
   const Counter slow_commits_;
   std::optional<Client> client_;
+  std::function<void(const ::palyra::service::v1::CommitResponse&)> tell_;
 };
 
 }  // namespace palyra::gateway

@@ -8,6 +8,7 @@
 #include "palyra/status.hpp"
 #include "plugins/gateway/admin/admin.h"
 #include "plugins/gateway/admission/admission.h"
+#include "plugins/gateway/audit/audit.h"
 #include "plugins/gateway/gateway.h"
 #include "plugins/gateway/sessions.h"
 
@@ -26,6 +27,7 @@ struct Faces {
   Gateway& gateway;
   Sessions& sessions;
   Admin& admin;
+  Audit& audit;
 };
 
 class GrpcServer {

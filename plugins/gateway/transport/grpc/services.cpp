@@ -4,6 +4,7 @@
 #include "palyra/gateway/v1/approvals.grpc.pb.h"
 #include "palyra/gateway/v1/gateway.grpc.pb.h"
 #include "palyra/gateway/v1/sessions.grpc.pb.h"
+#include "plugins/gateway/transport/grpc/audit_service.h"
 #include "plugins/gateway/transport/grpc/run_stream.h"
 #include "plugins/gateway/transport/grpc/unary.h"
 
@@ -197,6 +198,7 @@ std::vector<std::unique_ptr<grpc::Service>> make_services(TransportContext& cont
   services.push_back(std::make_unique<SessionServiceImpl>(context, faces.sessions));
   services.push_back(std::make_unique<ApprovalsServiceImpl>(context, faces.gateway));
   services.push_back(std::make_unique<AdminServiceImpl>(context, faces.admin));
+  services.push_back(make_audit_service(context, faces.audit));
   return services;
 }
 

@@ -1,0 +1,82 @@
+// The export that a third party verifies with a public key only: docs/audit-format.md.
+#pragma once
+
+#include "plugins/common/digest/digest.h"
+#include "plugins/gateway/audit/audit.h"
+#include "plugins/gateway/audit/checkpointer.h"
+#include "plugins/gateway/ports/journal_audit.h"
+#include "plugins/gateway/ports/ports.h"
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace palyra::gateway::audit {
+
+// One export; on the gateway's lane. Makes a checkpoint, then goes twice over the streams chosen:
+// what they hold, which is signed, then their records; so memory does not grow with the store.
+class Exporter {
+ public:
+  Exporter(const Clock& clock, Journal& journal, JournalAudit& audit, Checkpointer& checkpointer,
+           api::ExportAuditRequest request);
+
+  // NOT_FOUND (no such session, run or principal, nothing in the range), CANCELLED (nobody reads).
+  Task<Status> run(Sink<api::ExportAuditChunk>& sink);
+
+ private:
+  // What is exported of a stream.
+  struct Part {
+    std::string stream;
+    uint64_t first_seq = 1;
+    std::string prev_hash;
+    uint64_t last_seq = 0;
+    std::string last_hash;
+    uint64_t last_position = 0;
+  };
+  // Where a pass over the streams is.
+  struct Walk {
+    size_t next = 0;    // of names_
+    std::string after;  // of the journal's list
+    bool done = false;
+  };
+
+  Task<Status> choose();
+  Task<Status> add_session(std::string session_id);
+  Task<Status> add_sessions_of(std::string principal);
+  Task<Status> find_end();
+  Task<Result<std::vector<Part>>> next_parts(Walk& walk);
+  Task<Result<std::optional<Part>>> part_of(service::v1::StreamInfo info);
+  Task<Result<std::optional<service::v1::Record>>> record_at(std::string stream, uint64_t seq);
+  // The first record of the audit stream for which `reached` holds; it holds for all behind it.
+  enum class By { kTime, kPosition };
+  Task<Result<uint64_t>> first_audit_record(By by, uint64_t least);
+  Task<Status> write_contents();
+  Task<Status> write_checkpoints();
+  Task<Status> write_records();
+  Task<Status> write_part(Part part);
+  Task<Status> line(std::string text);
+  Task<Status> flush(bool all);
+
+  const Clock& clock_;
+  Journal& journal_;
+  JournalAudit& audit_;
+  Checkpointer& checkpointer_;
+  const api::ExportAuditRequest request_;
+  Sink<api::ExportAuditChunk>* sink_ = nullptr;
+
+  // The streams chosen; unused if all are.
+  bool all_ = false;
+  std::set<std::string> chosen_;
+  std::vector<std::string> names_;
+  Link newest_;
+  // The checkpoint up to which records are exported.
+  Link end_;
+  uint64_t streams_ = 0;
+  uint64_t records_ = 0;
+  // The least position of a last record: checkpoints from there on are needed.
+  uint64_t least_position_ = UINT64_MAX;
+  std::string buffer_;
+};
+
+}  // namespace palyra::gateway::audit

@@ -1,0 +1,278 @@
+#include "plugins/gateway/audit/store_verifier.h"
+
+#include "plugins/common/digest/digest.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace palyra::gateway::audit {
+namespace {
+
+namespace pb = palyra::service::v1;
+
+constexpr size_t kMaxFresh = 100;
+constexpr size_t kMaxTold = 10'000;
+
+Status left() { return {Code::kCancelled, "nobody waits for this verification any more"}; }
+
+std::string checkpoint_name(uint64_t number) { return "checkpoint " + std::to_string(number); }
+
+}  // namespace
+
+StoreVerifier::StoreVerifier(Journal& journal, JournalAudit& audit, std::set<std::string> keys,
+                             std::optional<Link> witness)
+    : journal_(journal), audit_(audit), keys_(std::move(keys)), witness_(std::move(witness)) {}
+
+Status StoreVerifier::resume(const std::string& cursor) {
+  if (cursor.empty()) return {};
+  const std::array<uint64_t*, 6> fields = {&position_, &records_, &erased_,
+                                           &bad_,      &absent_,  &archived_};
+  const char* at = cursor.data();
+  const char* const end = at + cursor.size();
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const auto [next, error] = std::from_chars(at, end, *fields[i]);
+    const bool last = i + 1 == fields.size();
+    if (error != std::errc() || (last ? next != end : next == end || *next != '.')) {
+      return {Code::kInvalidArgument,
+              "\"" + cursor +
+                  "\" is no place to go on from; use what an interrupted "
+                  "`palyra audit verify` printed, or leave it out",
+              PALYRA_ERROR_USER_FAULT};
+    }
+    at = next + 1;
+  }
+  return {};
+}
+
+void StoreVerifier::bad(const std::string& stream, uint64_t seq, std::string reason) {
+  ++bad_;
+  if (fresh_.size() >= kMaxFresh) return;
+  api::BadPlace& place = fresh_.emplace_back();
+  place.set_stream(stream);
+  place.set_seq(seq);
+  place.set_reason(std::move(reason));
+}
+
+api::VerifyStoreEvent StoreVerifier::event() {
+  api::VerifyStoreEvent out;
+  for (const uint64_t number : {position_, records_, erased_, bad_, absent_, archived_}) {
+    out.set_cursor(out.cursor() + (out.cursor().empty() ? "" : ".") + std::to_string(number));
+  }
+  out.set_position(position_ - 1);
+  out.set_up_to(up_to_);
+  out.set_records(records_);
+  out.set_checkpoints(checkpoints_);
+  out.set_bytes(bytes_);
+  out.set_bad(bad_);
+  for (api::BadPlace& place : fresh_) *out.add_first_bad() = std::move(place);
+  fresh_.clear();
+  return out;
+}
+
+Task<Status> StoreVerifier::check_records(Sink<api::VerifyStoreEvent>& sink) {
+  do {
+    pb::VerifyStoreRequest request;
+    request.set_from_position(position_);
+    request.set_up_to(up_to_);
+    auto page = co_await audit_.verify_store(std::move(request));
+    if (!page.ok()) co_return page.status();
+    up_to_ = page->up_to();
+    records_ += page->records();
+    erased_ += page->erased();
+    bytes_ += page->bytes();
+    absent_ += page->absent();
+    archived_ += page->archived();
+    for (const pb::BadRecord& record : page->first_bad()) {
+      bad(record.stream(), record.seq(), record.reason());
+    }
+    bad_ += page->bad() - static_cast<uint64_t>(page->first_bad_size());
+    const bool more = page->next_position() != 0;
+    position_ = more ? page->next_position() : up_to_ + 1;
+    api::VerifyStoreEvent progress = event();
+    if (!co_await sink.write(std::move(progress))) co_return left();
+    if (!more) break;
+  } while (true);
+  if (absent_ > archived_) {
+    bad("", 0,
+        std::to_string(absent_ - archived_) +
+            " positions hold no record: records or whole streams were removed");
+  }
+  co_return Status();
+}
+
+void StoreVerifier::check_link(const Link& link, uint64_t seq) {
+  const std::string name = checkpoint_name(link.number);
+  if (keys_.count(link.public_key) == 0) {
+    bad(kAuditStream, seq,
+        name + " is signed with the key " + digest::to_hex(link.public_key) +
+            ", which is neither this daemon's nor one of --key");
+  } else if (Status status = check_signature(link); !status.ok()) {
+    bad(kAuditStream, seq, status.message());
+  }
+  const uint64_t expected = last_ ? last_->number + 1 : 1;
+  if (link.number != expected) {
+    bad(kAuditStream, seq,
+        name + " follows " + (last_ ? checkpoint_name(last_->number) : "nothing") +
+            ": checkpoints are missing or out of order");
+  } else if (link.previous != (last_ ? hash_of(*last_) : std::string(32, '\0'))) {
+    bad(kAuditStream, seq, name + " does not name the checkpoint before");
+  } else if (last_ && link.position < last_->position) {
+    bad(kAuditStream, seq, name + " covers less than the one before");
+  }
+  if (witness_ && link.number == witness_->number) {
+    witness_seen_ = true;
+    if (hash_of(link) != hash_of(*witness_)) {
+      bad(kAuditStream, seq,
+          name +
+              " is not the witness': this store has another history than the one that the "
+              "witness saw");
+    }
+  }
+}
+
+// A head that is not where records are: archived, or gone.
+Task<Status> StoreVerifier::find_elsewhere(tape::StreamHead head, uint64_t number) {
+  pb::ReadRequest read;
+  read.set_stream(head.stream());
+  read.set_from_seq(head.seq());
+  read.set_limit(1);
+  auto found = co_await journal_.read(std::move(read));
+  const bool there =
+      found.ok() && found->records_size() == 1 && found->records(0).seq() == head.seq();
+  if (!found.ok() && found.status().code() != Code::kDataLoss) co_return found.status();
+  if (there && found->records(0).hash() == head.hash()) co_return Status();
+  if (told_.size() < kMaxTold && !told_.insert(head.stream()).second) co_return Status();
+  std::string words = checkpoint_name(number) + " names this record, and ";
+  if (there) {
+    words += "another one is in its place";
+  } else if (found.ok() && found->head_seq() == 0) {
+    words += "the whole stream is gone";
+  } else if (found.ok() && found->head_seq() < head.seq()) {
+    words += "the stream ends at record " + std::to_string(found->head_seq());
+  } else {
+    words += "it is gone";
+  }
+  bad(head.stream(), head.seq(), std::move(words));
+  co_return Status();
+}
+
+Task<Status> StoreVerifier::check_heads(tape::Checkpoint checkpoint) {
+  constexpr int kAtOnce = 1000;
+  for (int begin = 0; begin < checkpoint.heads_size(); begin += kAtOnce) {
+    const int end = std::min(begin + kAtOnce, checkpoint.heads_size());
+    pb::HeadsRequest request;
+    for (int i = begin; i < end; ++i) {
+      pb::StreamSeq& at = *request.add_at();
+      at.set_stream(checkpoint.heads(i).stream());
+      at.set_seq(checkpoint.heads(i).seq());
+    }
+    auto found = co_await audit_.heads(std::move(request));
+    if (!found.ok()) co_return found.status();
+    // In the order asked, without those that are not there.
+    int next = 0;
+    for (int i = begin; i < end; ++i) {
+      const tape::StreamHead& named = checkpoint.heads(i);
+      const pb::Head* head = next < found->heads_size() ? &found->heads(next) : nullptr;
+      if (head != nullptr && head->stream() == named.stream() && head->seq() == named.seq()) {
+        ++next;
+        if (head->hash() == named.hash()) continue;
+      }
+      Status status = co_await find_elsewhere(named, checkpoint.number());
+      if (!status.ok()) co_return status;
+    }
+  }
+  co_return Status();
+}
+
+Task<Status> StoreVerifier::check_checkpoints(Sink<api::VerifyStoreEvent>& sink) {
+  for (uint64_t from = 1;;) {
+    pb::ReadRequest read;
+    read.set_stream(kAuditStream);
+    read.set_from_seq(from);
+    auto page = co_await journal_.read(std::move(read));
+    if (!page.ok()) co_return page.status();
+    for (const pb::Record& record : page->records()) {
+      from = record.seq() + 1;
+      if (record.type() != kCheckpointType || record.position() > up_to_) continue;
+      tape::AuditEvent audit_event;
+      if (record.erased() || !audit_event.ParseFromString(record.payload()) ||
+          !audit_event.has_checkpoint()) {
+        bad(kAuditStream, record.seq(), "this checkpoint cannot be read");
+        continue;
+      }
+      Link link = link_of(audit_event.checkpoint());
+      check_link(link, record.seq());
+      Status status = co_await check_heads(std::move(*audit_event.mutable_checkpoint()));
+      if (!status.ok()) co_return status;
+      last_ = std::move(link);
+      ++checkpoints_;
+      own_.push_back(record.position());
+      std::erase_if(own_, [this](uint64_t position) { return position <= last_->position; });
+    }
+    if (page->records().empty() || from > page->head_seq()) break;
+    api::VerifyStoreEvent progress = event();
+    if (!co_await sink.write(std::move(progress))) co_return left();
+  }
+  co_return Status();
+}
+
+void StoreVerifier::check_witness() {
+  if (!witness_) return;
+  if (keys_.count(witness_->public_key) == 0) {
+    bad("", 0,
+        "the witness is signed with the key " + digest::to_hex(witness_->public_key) +
+            ", which is neither this daemon's nor one of --key");
+  } else if (Status status = check_signature(*witness_); !status.ok()) {
+    bad("", 0, "the witness itself was altered: its signature is wrong");
+  } else if (!witness_seen_) {
+    const uint64_t last = last_ ? last_->number : 0;
+    bad("", 0,
+        last < witness_->number
+            ? "the witness is checkpoint " + std::to_string(witness_->number) +
+                  " and this store's last one is " + std::to_string(last) +
+                  ": the store was set back to an older state, or its end was cut off"
+            : checkpoint_name(witness_->number) + ", the witness', is missing");
+  }
+}
+
+void StoreVerifier::result(api::VerifyStoreResult& out) const {
+  out.set_ok(bad_ == 0);
+  out.set_records(records_);
+  out.set_erased(erased_);
+  out.set_bad(bad_);
+  out.set_checkpoints(checkpoints_);
+  const uint64_t covered = last_ ? last_->position : 0;
+  if (last_) {
+    out.set_checkpoint_number(last_->number);
+    out.set_checkpoint_position(last_->position);
+    out.set_checkpoint_time_ms(last_->time_ms);
+  }
+  // The records of checkpoints themselves are nothing that somebody waits for.
+  const uint64_t newer = up_to_ > covered ? up_to_ - covered : 0;
+  out.set_uncovered(newer - std::min<uint64_t>(newer, own_.size()));
+  for (const std::string& note : notes_) out.add_notes(note);
+}
+
+Task<Status> StoreVerifier::run(Sink<api::VerifyStoreEvent>& sink) {
+  Status status = co_await check_records(sink);
+  if (status.ok()) status = co_await check_checkpoints(sink);
+  if (!status.ok()) co_return status;
+  check_witness();
+  if (archived_ > 0) {
+    notes_.push_back(std::to_string(archived_) + " records are in archived segments");
+  }
+  if (!witness_) {
+    notes_.push_back(
+        "without --witness nobody can tell whether the whole store was set back to an older copy "
+        "of itself");
+  }
+  api::VerifyStoreEvent end = event();
+  end.clear_cursor();
+  result(*end.mutable_result());
+  if (!co_await sink.write(std::move(end))) co_return left();
+  co_return Status();
+}
+
+}  // namespace palyra::gateway::audit

@@ -1,0 +1,195 @@
+#include "plugins/gateway/audit/store_verifier.h"
+
+#include "plugins/common/digest/digest.h"
+#include "plugins/gateway/audit/testing.h"
+
+#include <gmock/gmock.h>
+
+namespace palyra::gateway::audit::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct StoreVerifierTest : ::testing::Test {
+  Desk desk;
+  StoreVerifierTest() {
+    desk.append("run/1", 3);
+    desk.cover();
+    desk.append("run/1", 2);
+    desk.append("run/2", 4);
+    desk.cover();
+  }
+  // The first place that is bad, as words.
+  std::string first_bad(api::VerifyStoreRequest request = {}) {
+    const auto event = desk.verified(std::move(request));
+    if (!event.ok()) return event.status().to_string();
+    EXPECT_EQ(event->result().ok(), event->first_bad_size() == 0);
+    if (event->first_bad_size() == 0) return "";
+    const auto& place = event->first_bad(0);
+    return place.stream() + " " + std::to_string(place.seq()) + ": " + place.reason();
+  }
+};
+
+TEST_F(StoreVerifierTest, AnHonestStoreVerifies) {
+  desk.append("run/3");
+  const auto event = desk.verified();
+  ASSERT_TRUE(event.ok()) << event.status().to_string();
+  const auto& result = event->result();
+  EXPECT_TRUE(result.ok()) << event->DebugString();
+  EXPECT_EQ(result.records(), 12u);
+  EXPECT_EQ(result.checkpoints(), 2u);
+  EXPECT_EQ(result.checkpoint_number(), 2u);
+  EXPECT_EQ(result.uncovered(), 1u) << "the records of checkpoints do not count";
+  EXPECT_THAT(result.notes(0), HasSubstr("--witness"));
+}
+
+TEST_F(StoreVerifierTest, AChangedPayloadIsLocated) {
+  desk.store.stored("run/2", 3)->set_payload("other");
+  EXPECT_EQ(first_bad(), "run/2 3: payload does not match its digest");
+}
+
+TEST_F(StoreVerifierTest, AStreamRewrittenFromARecordOnIsFoundByTheCheckpoint) {
+  // Somebody with the disk recomputes every hash behind the change: the chain is right again.
+  journal::RecordHasher hasher;
+  std::string prev;
+  for (uint64_t seq = 2; seq <= 5; ++seq) {
+    auto& record = *desk.store.stored("run/1", seq);
+    if (seq == 2) record.set_payload("forged");
+    if (!prev.empty()) record.set_prev_hash(prev);
+    record.set_payload_digest(
+        std::string(digest::view(hasher.payload_digest(record.salt(), record.payload()))));
+    prev = digest::view(hasher.record_hash({.stream = "run/1",
+                                            .seq = seq,
+                                            .prev_hash = record.prev_hash(),
+                                            .type = record.type(),
+                                            .wall_time_ns = record.wall_time_ns(),
+                                            .payload_digest = record.payload_digest()}));
+    record.set_hash(prev);
+  }
+  EXPECT_EQ(first_bad(),
+            "run/1 3: checkpoint 1 names this record, and another one is in its place");
+}
+
+TEST_F(StoreVerifierTest, ACheckpointThatWasAlteredIsLocated) {
+  tape::AuditEvent event;
+  auto& record = *desk.store.stored("audit", 1);
+  ASSERT_TRUE(event.ParseFromString(record.payload()));
+  event.mutable_checkpoint()->set_position(1);
+  record.set_payload(event.SerializeAsString());
+  const auto all = desk.verified();
+  ASSERT_GE(all->first_bad_size(), 2);
+  EXPECT_EQ(all->first_bad(0).reason(), "payload does not match its digest");
+  EXPECT_EQ(all->first_bad(1).reason(), "the signature of checkpoint 1 is wrong");
+}
+
+TEST_F(StoreVerifierTest, ErasedPayloadsVerifyAsErased) {
+  desk.store.erase({"run/1", 2, 3, "asked to", "user:ann"}, [](auto) {});
+  desk.executor.run_until_idle();
+  const auto event = desk.verified();
+  EXPECT_TRUE(event->result().ok()) << event->DebugString();
+  EXPECT_EQ(event->result().erased(), 2u);
+}
+
+TEST_F(StoreVerifierTest, AnotherKeyIsRefusedUnlessItIsGiven) {
+  desk.stop();
+  desk.start(test_key('n'));
+  EXPECT_THAT(first_bad(), HasSubstr("neither this daemon's nor one of --key"));
+  api::VerifyStoreRequest request;
+  request.add_keys(digest::to_hex(test_key().public_key()));
+  EXPECT_EQ(first_bad(request), "");
+  request.add_keys("nonsense");
+  EXPECT_THAT(first_bad(request), HasSubstr("64 hex digits"));
+}
+
+TEST_F(StoreVerifierTest, AnOlderCopyOfTheStoreIsFoundWithAWitnessAndOnlyThen) {
+  // This store is the copy; the witness was taken later, from the store that went on.
+  Desk later;
+  later.append("run/1", 3);
+  later.cover();
+  later.append("run/1", 2);
+  later.append("run/2", 4);
+  later.cover();
+  later.append("run/3");
+  const auto witness = later.cover();
+  ASSERT_EQ(witness->number, 3u);
+  EXPECT_EQ(first_bad(), "");
+  api::VerifyStoreRequest request;
+  request.set_witness(to_line(*witness));
+  EXPECT_THAT(first_bad(request), HasSubstr("set back to an older state"));
+}
+
+TEST_F(StoreVerifierTest, AWitnessOfThisStoreIsRight) {
+  const auto witness = desk.cover();
+  desk.append("run/9");
+  desk.cover();
+  api::VerifyStoreRequest request;
+  request.set_witness(to_line(*witness));
+  EXPECT_EQ(first_bad(request), "");
+  EXPECT_EQ(desk.verified(request)->result().notes_size(), 0);
+}
+
+TEST_F(StoreVerifierTest, AWitnessOfAnotherHistoryIsTold) {
+  Desk other;
+  other.append("run/other", 2);
+  const auto witness = other.cover();
+  api::VerifyStoreRequest request;
+  request.set_witness(to_line(*witness));
+  EXPECT_THAT(first_bad(request), HasSubstr("another history"));
+  request.set_witness("{}");
+  EXPECT_THAT(first_bad(request), HasSubstr("this is no witness"));
+  Link forged = *desk.cover();
+  forged.number = 7;
+  request.set_witness(to_line(forged));
+  EXPECT_THAT(first_bad(request), HasSubstr("the witness itself was altered"));
+}
+
+TEST_F(StoreVerifierTest, GoesOnWhereItWasStopped) {
+  for (int i = 0; i < 4; ++i) desk.append("big", 1, std::string(4 << 20, 'x').substr(20));
+  desk.store.stored("run/1", 1)->set_payload("other");
+  Collect<api::VerifyStoreEvent> sink;
+  sink.room = 1;
+  EXPECT_EQ(desk.run(desk.audit->verify_store(Desk::admin(), {}, sink)).code(), Code::kCancelled);
+  ASSERT_EQ(sink.messages.size(), 1u);
+  EXPECT_EQ(sink.messages[0].first_bad_size(), 1);
+  EXPECT_LT(sink.messages[0].position(), sink.messages[0].up_to());
+  api::VerifyStoreRequest request;
+  request.set_cursor(sink.messages[0].cursor());
+  const auto rest = desk.verified(request);
+  ASSERT_TRUE(rest.ok()) << rest.status().to_string();
+  EXPECT_FALSE(rest->result().ok()) << "what was found before is still bad";
+  EXPECT_EQ(rest->result().bad(), 1u);
+  EXPECT_EQ(rest->result().records(), 15u);
+  EXPECT_EQ(rest->first_bad_size(), 0) << "and not told twice";
+  for (const char* bad : {"x", "1", "1.2.3.4.5.x", "1.2.3.4.5.6.7", "-1.2.3.4.5.6"}) {
+    request.set_cursor(bad);
+    EXPECT_EQ(desk.verified(request).status().code(), Code::kInvalidArgument) << bad;
+  }
+}
+
+TEST_F(StoreVerifierTest, OneVerificationAtATime) {
+  struct Held : Sink<api::VerifyStoreEvent> {
+    Task<bool> write(api::VerifyStoreEvent) override { co_return co_await slot; }
+    Slot<bool> slot;
+  } held;
+  desk.scope.spawn([](Audit& audit, Held& sink) -> Task<void> {
+    (void)co_await audit.verify_store(Desk::admin(), {}, sink);
+  }(*desk.audit, held));
+  desk.executor.run_until_idle();
+  EXPECT_EQ(desk.verified().status().code(), Code::kResourceExhausted);
+  desk.scope.clear();
+  EXPECT_TRUE(desk.verified().ok());
+}
+
+TEST_F(StoreVerifierTest, OnlyAnAdministratorMayAskForAnyOfIt) {
+  Caller caller = Desk::admin();
+  caller.scopes = {"runs.read", "runs.write", "approvals.decide"};
+  Collect<api::VerifyStoreEvent> events;
+  Collect<api::ExportAuditChunk> chunks;
+  EXPECT_EQ(desk.run(desk.audit->verify_store(caller, {}, events)).code(), Code::kPermissionDenied);
+  EXPECT_EQ(desk.run(desk.audit->export_audit(caller, {}, chunks)).code(), Code::kPermissionDenied);
+  EXPECT_EQ(desk.run(desk.audit->witness(caller, {})).status().code(), Code::kPermissionDenied);
+  EXPECT_EQ(desk.run(desk.audit->audit_key(caller, {})).status().code(), Code::kPermissionDenied);
+}
+
+}  // namespace
+}  // namespace palyra::gateway::audit::testing

@@ -1,0 +1,61 @@
+#include "plugins/gateway/transport/grpc/audit_service.h"
+
+#include "palyra/gateway/v1/audit.grpc.pb.h"
+#include "plugins/gateway/transport/grpc/serve_stream.h"
+#include "plugins/gateway/transport/grpc/unary.h"
+
+namespace palyra::gateway::transport {
+
+namespace {
+
+using Call = grpc::CallbackServerContext;
+
+class AuditServiceImpl final : public api::AuditService::CallbackService {
+ public:
+  AuditServiceImpl(TransportContext& context, Audit& audit) : context_(context), audit_(audit) {}
+
+  grpc::ServerWriteReactor<api::VerifyStoreEvent>* VerifyStore(
+      Call* call, const api::VerifyStoreRequest* request) override {
+    return serve_stream<api::VerifyStoreRequest, api::VerifyStoreEvent>(
+        context_, call, request, kScopeAdmin,
+        [this](Caller caller, api::VerifyStoreRequest input, Sink<api::VerifyStoreEvent>& sink) {
+          return audit_.verify_store(std::move(caller), std::move(input), sink);
+        });
+  }
+  grpc::ServerWriteReactor<api::ExportAuditChunk>* ExportAudit(
+      Call* call, const api::ExportAuditRequest* request) override {
+    return serve_stream<api::ExportAuditRequest, api::ExportAuditChunk>(
+        context_, call, request, kScopeAdmin,
+        [this](Caller caller, api::ExportAuditRequest input, Sink<api::ExportAuditChunk>& sink) {
+          return audit_.export_audit(std::move(caller), std::move(input), sink);
+        });
+  }
+  grpc::ServerUnaryReactor* GetWitness(Call* call, const api::GetWitnessRequest* request,
+                                       api::GetWitnessResponse* response) override {
+    return serve_unary<api::GetWitnessRequest, api::GetWitnessResponse>(
+        context_, call, request, response, kScopeAdmin,
+        [this](Caller caller, api::GetWitnessRequest input) {
+          return audit_.witness(std::move(caller), std::move(input));
+        });
+  }
+  grpc::ServerUnaryReactor* GetAuditKey(Call* call, const api::GetAuditKeyRequest* request,
+                                        api::GetAuditKeyResponse* response) override {
+    return serve_unary<api::GetAuditKeyRequest, api::GetAuditKeyResponse>(
+        context_, call, request, response, kScopeAdmin,
+        [this](Caller caller, api::GetAuditKeyRequest input) {
+          return audit_.audit_key(std::move(caller), std::move(input));
+        });
+  }
+
+ private:
+  TransportContext& context_;
+  Audit& audit_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> make_audit_service(TransportContext& context, Audit& audit) {
+  return std::make_unique<AuditServiceImpl>(context, audit);
+}
+
+}  // namespace palyra::gateway::transport
