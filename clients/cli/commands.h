@@ -64,6 +64,23 @@ int doctor(const GlobalOptions& global);
 int status(const GlobalOptions& global);
 int daemon_status(const GlobalOptions& global);
 
+// ---- audit.cpp
+struct AuditOptions {
+  std::string resume;
+  std::string witness;  // a file
+  std::vector<std::string> keys;
+  std::string since;
+  std::string until;
+  std::string session;
+  std::string principal;
+  std::string run;
+  std::string file;  // empty = standard output
+};
+int audit_verify(const GlobalOptions& global, const AuditOptions& options);
+int audit_export(const GlobalOptions& global, const AuditOptions& options);
+int audit_witness(const GlobalOptions& global);
+int audit_key(const GlobalOptions& global);
+
 // ---- setup.cpp
 struct SetupOptions {
   std::string provider;  // "openai", "embedded"; empty = ask

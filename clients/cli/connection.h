@@ -43,12 +43,12 @@ class Connection {
   api::SessionService::Stub& sessions();
   api::ApprovalsService::Stub& approvals();
   api::AdminService::Stub& admin();
+  // For services with a stub of their own.
+  std::shared_ptr<grpc::Channel> channel();
   const std::string& endpoint() const { return endpoint_; }
   const GlobalOptions& options() const { return options_; }
 
  private:
-  std::shared_ptr<grpc::Channel> channel();
-
   const GlobalOptions& options_;
   std::string endpoint_;
   std::string token_;

@@ -40,6 +40,7 @@ class Commands {
     add_runs();
     add_tape();
     add_approvals();
+    add_audit();
     add_admin();
     add_completion();
     // Last, because a command takes over the footer of its parent.
@@ -51,7 +52,8 @@ class Commands {
         "  git diff | palyra run -                  the message from standard input\n"
         "  palyra approvals allow ID\n\n"
         "Exit codes: 0 done, 1 the run failed, 64 usage, 65 refused, 66 not found, 69 no "
-        "daemon,\n73 and 74 cannot write, 75 waits for an approval, 77 no permission, 78 "
+        "daemon,\n73 and 74 cannot write, 75 waits for an approval, 76 the store is damaged, 77 no "
+        "permission, 78 "
         "configuration, 130 "
         "left by Ctrl-C.");
   }
@@ -286,6 +288,35 @@ class Commands {
     deny->add_option("approval", id_, "its id; see approvals list")->required();
     deny->add_option("--reason", text_, "kept on the tape");
   }
+  void add_audit() {
+    auto* audit = group("audit", "proof that nothing was changed");
+    auto* verify = add(audit, "verify", "recompute the whole store and compare its checkpoints",
+                       [this] { return audit_verify(global_, audit_); });
+    verify->add_option("--resume", audit_.resume, "what an interrupted verification printed");
+    verify->add_option("--witness", audit_.witness, "file with a line of `audit witness`");
+    verify->add_option("--key", audit_.keys, "an older public key: hex, or a file with it");
+    verify->footer(
+        "Example:\n  palyra audit witness > /elsewhere/witness.json\n"
+        "  palyra audit verify --witness /elsewhere/witness.json");
+    auto* save = add(audit, "export", "NDJSON that others verify with the public key only",
+                     [this] { return audit_export(global_, audit_); });
+    save->add_option("--session", audit_.session, "this session and its runs");
+    save->add_option("--principal", audit_.principal, "the sessions of this principal");
+    save->add_option("--run", audit_.run, "this run");
+    save->add_option("--since", audit_.since, "7d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z");
+    save->add_option("--until", audit_.until, "as --since; rounded up to the next checkpoint");
+    save->add_option("--file", audit_.file, "where to; default standard output");
+    save->footer(
+        "Example:\n  palyra audit key > audit.pub\n"
+        "  palyra audit export --since 7d --file week.ndjson\n"
+        "  palyra-audit-verify --key audit.pub week.ndjson");
+    auto* witness = add(audit, "witness", "the last checkpoint, to be kept elsewhere",
+                        [this] { return audit_witness(global_); });
+    witness->footer("Example:\n  palyra audit witness > /elsewhere/witness.json");
+    auto* key = add(audit, "key", "the public key that signs checkpoints",
+                    [this] { return audit_key(global_); });
+    key->footer("Example:\n  palyra audit key > audit.pub");
+  }
   void add_admin() {
     add(&app_, "status", "the daemon's figures", [this] { return status(global_); });
     add(&app_, "doctor", "where everything lives, and whether it is well",
@@ -326,6 +357,7 @@ class Commands {
   GlobalOptions global_;
   RunOptions run_;
   SetupOptions setup_;
+  AuditOptions audit_;
   std::string output_ = "text";
   std::string id_;
   std::string text_;

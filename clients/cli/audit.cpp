@@ -1,0 +1,304 @@
+// Proof that nothing was changed: verify, export, witness, key.
+#include "clients/cli/commands.h"
+#include "clients/cli/connection.h"
+#include "clients/cli/terminal.h"
+#include "palyra/gateway/v1/audit.grpc.pb.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <optional>
+
+namespace palyra::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kHexKey = 64;
+
+unsigned long long ull(uint64_t number) { return number; }
+
+// A line that is drawn over itself on standard error, if that is a terminal.
+class Bar {
+ public:
+  explicit Bar(bool quiet) : shown_(!quiet && is_terminal(2)) {}
+  ~Bar() { clear(); }
+
+  // `all` = 0: not known yet.
+  void draw(uint64_t done, uint64_t all, uint64_t bytes, const std::string& what) {
+    const auto now = Clock::now();
+    if (!shown_ || now - drawn_ < std::chrono::milliseconds(100)) return;
+    drawn_ = now;
+    constexpr uint64_t kWidth = 30;
+    const uint64_t filled = all == 0 ? 0 : std::min(kWidth, done * kWidth / all);
+    const double seconds = std::chrono::duration<double>(now - begun_).count();
+    std::fprintf(stderr, "\r\033[K[%s%s] %3llu %%  %s  %.0f MB/s", std::string(filled, '#').c_str(),
+                 std::string(kWidth - filled, '.').c_str(),
+                 ull(all == 0 ? 0 : std::min<uint64_t>(100, done * 100 / all)), what.c_str(),
+                 static_cast<double>(bytes) / 1e6 / std::max(seconds, 0.001));
+    std::fflush(stderr);
+    dirty_ = true;
+  }
+  void clear() {
+    if (!dirty_) return;
+    std::fputs("\r\033[K", stderr);
+    dirty_ = false;
+  }
+
+ private:
+  const bool shown_;
+  const Clock::time_point begun_ = Clock::now();
+  Clock::time_point drawn_{};
+  bool dirty_ = false;
+};
+
+// Ctrl-C is noticed between two messages of the daemon, which come many times a second.
+class Interrupt {
+ public:
+  Interrupt() {
+    seen_ = 0;
+    struct sigaction action = {};
+    action.sa_handler = [](int) { seen_ = 1; };
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, &before_);
+  }
+  ~Interrupt() { sigaction(SIGINT, &before_, nullptr); }
+  bool seen() const { return seen_ != 0; }
+
+ private:
+  static inline volatile sig_atomic_t seen_ = 0;
+  struct sigaction before_ = {};
+};
+
+// "90s", "15m", "24h", "7d" before now, "2026-01-31" or "2026-01-31T12:00:00Z"; milliseconds.
+std::optional<int64_t> parse_time(const std::string& text) {
+  int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [unit, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && unit + 1 == end && number >= 0 && number < 1'000'000) {
+    const int64_t seconds = *unit == 's'   ? 1
+                            : *unit == 'm' ? 60
+                            : *unit == 'h' ? 3600
+                            : *unit == 'd' ? 86'400
+                                           : 0;
+    if (seconds == 0) return {};
+    return (static_cast<int64_t>(std::time(nullptr)) - number * seconds) * 1000;
+  }
+  for (const char* form : {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"}) {
+    std::tm parts{};
+    const char* const rest = ::strptime(text.c_str(), form, &parts);
+    if (rest != nullptr && *rest == '\0') return static_cast<int64_t>(::timegm(&parts)) * 1000;
+  }
+  return {};
+}
+
+// Hex, or a file that begins with it.
+std::optional<std::string> read_key(const std::string& word) {
+  const auto is_hex = [](const std::string& text) {
+    return text.size() == kHexKey &&
+           text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+  };
+  if (is_hex(word)) return word;
+  const auto text = read_small_file(word);
+  if (!text || !is_hex(*text)) return {};
+  return text;
+}
+
+// What was damaged as a person reads it.
+std::string words_of(const api::BadPlace& place) {
+  if (place.stream().empty()) return place.reason();
+  return place.stream() + ": record " + std::to_string(place.seq()) + " " + place.reason();
+}
+
+int conclude(const GlobalOptions& global, const api::VerifyStoreResult& result) {
+  if (global.output != Output::kText) {
+    std::printf("%s\n", to_json(result, global.output == Output::kJson).c_str());
+  } else {
+    std::printf("%s %llu records, %llu erased, %llu checkpoints\n",
+                result.ok() ? styled(Style::kGreen, "verified").c_str()
+                            : styled(Style::kRed, "damaged").c_str(),
+                ull(result.records()), ull(result.erased()), ull(result.checkpoints()));
+    if (result.checkpoint_number() > 0) {
+      std::printf("Checkpoint %llu of %s is the last; %llu records are newer.\n",
+                  ull(result.checkpoint_number()), local_time(result.checkpoint_time_ms()).c_str(),
+                  ull(result.uncovered()));
+    }
+    if (!global.quiet) {
+      for (const std::string& note : result.notes()) {
+        std::printf("Note: %s.\n", printable(note).c_str());
+      }
+    }
+  }
+  if (result.ok()) return kExitOk;
+  return complain(std::to_string(result.bad()) +
+                      " places are damaged; keep this store for the investigation and restore a "
+                      "backup",
+                  kExitDamaged);
+}
+
+}  // namespace
+
+int audit_verify(const GlobalOptions& global, const AuditOptions& options) {
+  api::VerifyStoreRequest request;
+  request.set_cursor(options.resume);
+  for (const std::string& word : options.keys) {
+    const auto key = read_key(word);
+    if (!key) {
+      return complain(
+          "--key " + word + ": neither 64 hex digits nor a file with them; see: palyra audit key",
+          kExitUsage);
+    }
+    request.add_keys(*key);
+  }
+  if (!options.witness.empty()) {
+    const auto line = read_small_file(options.witness);
+    if (!line) {
+      return complain("cannot read " + options.witness + ": " + std::strerror(errno),
+                      kExitNotFound);
+    }
+    request.set_witness(line->substr(0, line->find('\n')));
+  }
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  const auto stub = api::AuditService::NewStub(connection.channel());
+  const auto context = connection.context(0);
+  const Interrupt interrupt;
+  Bar bar(global.quiet);
+  const auto stream = stub->VerifyStore(context.get(), request);
+  api::VerifyStoreEvent event;
+  std::string cursor = options.resume;
+  std::optional<api::VerifyStoreResult> result;
+  while (!interrupt.seen() && stream->Read(&event)) {
+    if (!event.cursor().empty()) cursor = event.cursor();
+    for (const api::BadPlace& place : event.first_bad()) {
+      bar.clear();
+      if (global.output == Output::kText) {
+        std::printf("%s\n", printable(words_of(place)).c_str());
+      } else if (global.output == Output::kNdjson) {
+        std::printf("%s\n", to_json(place, false).c_str());
+      } else {
+        std::fprintf(stderr, "%s\n", printable(words_of(place)).c_str());
+      }
+    }
+    if (event.has_result()) result = event.result();
+    bar.draw(event.position(), event.up_to(), event.bytes(),
+             std::to_string(event.records()) + " records, " + std::to_string(event.checkpoints()) +
+                 " checkpoints");
+  }
+  bar.clear();
+  if (interrupt.seen() && !result) {
+    context->TryCancel();
+    (void)stream->Finish();
+    const std::string again = cursor.empty() ? "" : " --resume " + cursor;
+    return complain("stopped; go on with: palyra audit verify" + again, kExitInterrupted);
+  }
+  const grpc::Status status = stream->Finish();
+  if (result && status.ok()) return conclude(global, *result);
+  const int code = connection.explain(status);
+  if (!cursor.empty()) {
+    std::fprintf(stderr, "Go on with: palyra audit verify --resume %s\n", cursor.c_str());
+  }
+  return code == kExitOk ? static_cast<int>(kExitInternal) : code;
+}
+
+int audit_export(const GlobalOptions& global, const AuditOptions& options) {
+  api::ExportAuditRequest request;
+  request.set_session_id(options.session);
+  request.set_principal(options.principal);
+  request.set_run_id(options.run);
+  for (const auto& [text, set] :
+       {std::pair(&options.since, &api::ExportAuditRequest::set_since_ms),
+        std::pair(&options.until, &api::ExportAuditRequest::set_until_ms)}) {
+    if (text->empty()) continue;
+    const auto ms = parse_time(*text);
+    if (!ms) {
+      return complain(
+          "\"" + *text + "\" is no time; write 7d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z",
+          kExitUsage);
+    }
+    (request.*set)(*ms);
+  }
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  const std::string temporary = options.file + ".part";
+  FILE* const out = options.file.empty() ? stdout : std::fopen(temporary.c_str(), "we");
+  if (out == nullptr) {
+    return complain("cannot write " + temporary + ": " + std::strerror(errno), kExitCannotCreate);
+  }
+  const auto stub = api::AuditService::NewStub(connection.channel());
+  const auto context = connection.context(0);
+  const Interrupt interrupt;
+  Bar bar(global.quiet);
+  const auto stream = stub->ExportAudit(context.get(), request);
+  api::ExportAuditChunk chunk;
+  uint64_t bytes = 0;
+  bool written = true;
+  while (written && !interrupt.seen() && stream->Read(&chunk)) {
+    written = std::fwrite(chunk.data().data(), 1, chunk.data().size(), out) == chunk.data().size();
+    bytes += chunk.data().size();
+    bar.draw(0, 0, bytes, std::to_string(chunk.records()) + " records");
+  }
+  bar.clear();
+  if (!written || interrupt.seen()) context->TryCancel();
+  const grpc::Status status = stream->Finish();
+  int code = interrupt.seen() ? static_cast<int>(kExitInterrupted) : connection.explain(status);
+  if (options.file.empty()) return code;
+  written = std::ferror(out) == 0 && std::fclose(out) == 0 && written;
+  if (code == kExitOk && (!written || std::rename(temporary.c_str(), options.file.c_str()) != 0)) {
+    code =
+        complain("cannot write " + options.file + ": " + std::strerror(errno), kExitCannotCreate);
+  }
+  if (code != kExitOk) {
+    std::remove(temporary.c_str());
+    return code;
+  }
+  std::fprintf(stderr,
+               "%llu records of %llu streams in %s; verify it with:\n"
+               "  palyra-audit-verify --key KEY %s     (KEY: palyra audit key)\n",
+               ull(chunk.records()), ull(chunk.streams()), options.file.c_str(),
+               options.file.c_str());
+  return kExitOk;
+}
+
+int audit_witness(const GlobalOptions& global) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  const auto stub = api::AuditService::NewStub(connection.channel());
+  const auto context = connection.context();
+  api::GetWitnessResponse response;
+  const grpc::Status status = stub->GetWitness(context.get(), {}, &response);
+  if (!status.ok()) return connection.explain(status);
+  if (response.line().empty()) {
+    return complain("the store is empty: there is nothing to witness yet", kExitNotFound);
+  }
+  // The line is JSON whatever --output says.
+  std::printf("%s\n", response.line().c_str());
+  if (!global.quiet && is_terminal(1)) {
+    std::fprintf(stderr,
+                 "Keep this line where the daemon cannot write; then: palyra audit verify "
+                 "--witness FILE\n");
+  }
+  return kExitOk;
+}
+
+int audit_key(const GlobalOptions& global) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  const auto stub = api::AuditService::NewStub(connection.channel());
+  const std::function<int(const api::GetAuditKeyResponse&)> text =
+      [](const api::GetAuditKeyResponse& response) {
+        std::printf("%s\n", response.public_key().c_str());
+        return kExitOk;
+      };
+  return call_and_print(connection, static_cast<api::AuditService::StubInterface&>(*stub),
+                        &api::AuditService::StubInterface::GetAuditKey, api::GetAuditKeyRequest(),
+                        text);
+}
+
+}  // namespace palyra::cli
