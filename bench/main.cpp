@@ -73,7 +73,8 @@ void print_row(const Row& row) {
 
 std::vector<Benchmark> all_benchmarks() {
   std::vector<Benchmark> all;
-  for (auto group : {journal_benchmarks, stream_benchmarks, start_benchmarks, call_benchmarks}) {
+  for (auto group : {journal_benchmarks, stream_benchmarks, start_benchmarks, call_benchmarks,
+                     audit_benchmarks}) {
     for (auto& benchmark : group()) all.push_back(std::move(benchmark));
   }
   std::stable_sort(all.begin(), all.end(), [](const Benchmark& a, const Benchmark& b) {

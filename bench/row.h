@@ -51,6 +51,7 @@ std::vector<Benchmark> journal_benchmarks();  // P1 P2
 std::vector<Benchmark> stream_benchmarks();   // P3 P4 P5
 std::vector<Benchmark> start_benchmarks();    // P7 P14
 std::vector<Benchmark> call_benchmarks();     // P9
+std::vector<Benchmark> audit_benchmarks();    // A1
 
 // Seconds that one measurement may take; from --seconds.
 double measuring_seconds();
