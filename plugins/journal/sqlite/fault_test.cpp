@@ -255,6 +255,9 @@ TEST_F(JournalFault, AFullDiskIsProbedNowAndThenAndRecoversByItself) {
       << guard.refusal().message();
   guard.look({.disk_free = 1u << 30});
   EXPECT_TRUE(guard.refusal().ok());
+  guard.failed();
+  guard.wrote();
+  EXPECT_TRUE(guard.refusal().ok()) << "a write that was made says that there is room";
 }
 
 }  // namespace

@@ -19,9 +19,10 @@ struct Room {
   uint64_t used = 0;
 };
 
-// Judges at most once a second while all is well and work is written, every 2 s while it refuses;
-// never by itself. The last `min_free` bytes are kept for what is under way: a run ends, a cancel
-// is written, an erasure or an archiving makes room. [any thread]
+// Judges once a second while all is well and work is written, at every batch while there is less
+// than four times the reserve, every 2 s while it refuses; never by itself. The last `min_free`
+// bytes are kept for what is under way: a run ends, a cancel is written, an erasure or an archiving
+// makes room. [any thread]
 class SpaceGuard {
  public:
   // `directory` is for people. max_bytes 0 = no limit but the disk's.
@@ -34,8 +35,10 @@ class SpaceGuard {
   // It is time to look again.
   bool due() const;
   void look(const Room& room);
-  // A write failed for want of space, or one was made.
+  // A write failed for want of space.
   void failed();
+  // One was made: what failed() said is over.
+  void wrote();
   // OK, or RESOURCE_EXHAUSTED with what to do.
   Status refusal() const;
 
@@ -47,6 +50,8 @@ class SpaceGuard {
   mutable std::mutex mutex_;
   int64_t looked_ns_ = 0;
   bool looked_ = false;
+  bool near_ = false;
+  bool failed_ = false;
   Status refusal_;
 };
 

@@ -205,6 +205,7 @@ void SqliteStore::look_for_space() {
 void SqliteStore::run(Batch batch) {
   look_for_space();
   const Status status = write_all(batch);
+  if (status.ok()) space_.wrote();
   if (status.code() == Code::kResourceExhausted) space_.failed();
   if (status.ok()) {
     if (std::exchange(staged_changed_, false)) {
