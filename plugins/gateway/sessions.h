@@ -14,6 +14,26 @@ class Sessions {
 
   virtual Task<Result<api::Session>> set_queue_mode(Caller caller,
                                                     api::SetQueueModeRequest request) = 0;
+
+  virtual Task<Result<api::Session>> branch_session(Caller caller,
+                                                    api::BranchSessionRequest request) = 0;
+  virtual Task<Result<api::Session>> rewind_session(Caller caller,
+                                                    api::RewindSessionRequest request) = 0;
+  virtual Task<Result<api::ListTurnsResponse>> list_turns(Caller caller,
+                                                          api::ListTurnsRequest request) = 0;
+  virtual Task<Result<api::SearchSessionsResponse>> search_sessions(
+      Caller caller, api::SearchSessionsRequest request) = 0;
+  virtual Task<Result<palyra::tape::v1::FactPinned>> pin_fact(Caller caller,
+                                                              api::PinFactRequest request) = 0;
+  virtual Task<Result<api::Session>> unpin_fact(Caller caller, api::UnpinFactRequest request) = 0;
+  virtual Task<Result<api::ListPinsResponse>> list_pins(Caller caller,
+                                                        api::ListPinsRequest request) = 0;
+  virtual Task<Result<api::CompactSessionResponse>> compact_session(
+      Caller caller, api::CompactSessionRequest request) = 0;
+  virtual Task<Result<api::Session>> expand_session(Caller caller,
+                                                    api::ExpandSessionRequest request) = 0;
+  virtual Task<Result<api::ExplainRunResponse>> explain_run(Caller caller,
+                                                            api::ExplainRunRequest request) = 0;
 };
 
 }  // namespace palyra::gateway

@@ -107,7 +107,7 @@ bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan
     if (history && at++ < turns - kKeptTurns) covered += piece.segment.tokens();
   }
   if (dropped) return true;
-  return tokens > plan.budget_tokens / 5 * 3 && covered >= plan.budget_tokens / 10;
+  return tokens > plan.budget_tokens / 5 * 3 && covered >= plan.budget_tokens / 5;
 }
 
 CompactionCost compaction_cost(const State& state, const Turn& turn) {

@@ -117,7 +117,7 @@ Piece turn_piece(const std::string& text,
 
 TEST(Compaction, IsWantedForWhatIsDroppedOrTakesMostOfTheBudgetButNotForCrumbs) {
   std::vector<Piece> pieces;
-  for (int i = 0; i < 7; ++i) pieces.push_back(turn_piece(std::string(3'500, 'x')));  // 1,004 each
+  for (int i = 0; i < 9; ++i) pieces.push_back(turn_piece(std::string(3'500, 'x')));  // 1,004 each
   ContextPlan plan = plan_context(pieces, 20'000, 100, 0);
   EXPECT_FALSE(compaction_wanted(pieces, plan, true)) << "below three fifths";
   EXPECT_TRUE(compaction_wanted(pieces, plan, false)) << "something was left out";
@@ -125,10 +125,10 @@ TEST(Compaction, IsWantedForWhatIsDroppedOrTakesMostOfTheBudgetButNotForCrumbs) 
   EXPECT_TRUE(compaction_wanted(pieces, plan, true));
   plan = plan_context(pieces, 7'000, 100, 0);
   EXPECT_TRUE(compaction_wanted(pieces, plan, true)) << "dropped";
-  pieces.front() = turn_piece("hi");
+  for (size_t i = 0; i < 3; ++i) pieces[i] = turn_piece("hi");
   plan = plan_context(pieces, 12'000, 100, 0);
   EXPECT_FALSE(compaction_wanted(pieces, plan, true)) << "nothing to gain";
-  pieces.pop_back();
+  pieces.resize(6);
   plan = plan_context(pieces, 1'000, 100, 0);
   EXPECT_FALSE(compaction_wanted(pieces, plan, false)) << "the last six stay";
 }

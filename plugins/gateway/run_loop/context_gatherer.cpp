@@ -16,6 +16,25 @@ void refer(run::Piece& piece, const std::string& stream, uint64_t first, uint64_
 
 }  // namespace
 
+std::vector<service::ToolDefinition> offered_tools(const Catalogue& catalogue,
+                                                   const tape::AgentSnapshot& agent) {
+  const std::vector<std::string> allowed(agent.tools().begin(), agent.tools().end());
+  std::vector<service::ToolDefinition> tools;
+  for (const auto& [name, tool] : catalogue.tools) {
+    if (!policy::matches_any(allowed, name)) continue;
+    auto& definition = tools.emplace_back();
+    definition.set_name(name);
+    definition.set_description(tool.info.description());
+    definition.set_input_schema_json(tool.info.input_schema_json());
+  }
+  return tools;
+}
+
+std::string model_name(const tape::AgentSnapshot& agent) {
+  const size_t slash = agent.model().find('/');
+  return slash == std::string::npos ? agent.model() : agent.model().substr(slash + 1);
+}
+
 Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<Session> session,
                                       const run::State& state, uint64_t ordinal, uint32_t turn) {
   const tape::AgentSnapshot& agent = state.created.agent();
@@ -46,27 +65,17 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
 
   const auto catalogue = environment.world.tools.catalogue();
   std::vector<service::ToolDefinition> tools;
-  for (const auto& [name, tool] : catalogue->tools) {
-    const std::vector<std::string> allowed(agent.tools().begin(), agent.tools().end());
-    if (state.compacts() || !policy::matches_any(allowed, name)) continue;
-    auto& definition = tools.emplace_back();
-    definition.set_name(name);
-    definition.set_description(tool.info.description());
-    definition.set_input_schema_json(tool.info.input_schema_json());
-  }
+  if (!state.compacts()) tools = offered_tools(*catalogue, agent);
 
   const run::ContextPlan plan = run::plan_context(
       pieces, window, state.limits().max_output_tokens(), run::tool_tokens(tools));
-  const size_t slash = agent.model().find('/');
-  const std::string model =
-      slash == std::string::npos ? agent.model() : agent.model().substr(slash + 1);
-
   const bool compaction_wanted = state.compacts()
                                      ? summarised || history->turns.size() > run::kKeptTurns
                                      : run::compaction_wanted(pieces, plan, history->complete);
 
   Gathered out;
-  out.request = run::compile(pieces, tools, model, state.created.response_schema_json());
+  out.request =
+      run::compile(pieces, tools, model_name(agent), state.created.response_schema_json());
   out.event.set_ordinal(ordinal);
   out.event.set_turn(turn);
   for (auto& piece : pieces) *out.event.add_segments() = std::move(piece.segment);

@@ -6,6 +6,8 @@
 #include "plugins/gateway/session/session.h"
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace palyra::gateway {
 
@@ -18,5 +20,11 @@ struct Gathered {
 // UNAVAILABLE may be tried again; other errors end the run.
 Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<Session> session,
                                       const run::State& state, uint64_t ordinal, uint32_t turn);
+
+// The tools of the catalogue that the agent may use, as the model is told of them.
+std::vector<service::ToolDefinition> offered_tools(const Catalogue& catalogue,
+                                                   const tape::AgentSnapshot& agent);
+// Without the instance.
+std::string model_name(const tape::AgentSnapshot& agent);
 
 }  // namespace palyra::gateway

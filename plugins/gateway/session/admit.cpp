@@ -42,7 +42,8 @@ Status GatewayImpl::check(const Input& input) const {
     Status status = check_ulid("session_id", input.session_id);
     if (!status.ok()) return status;
   }
-  Status status = check_text("text", input.text, 1, kTextBytes);
+  Status status = check_text("text", input.text, input.purpose == tape::RUN_PURPOSE_COMPACT ? 0 : 1,
+                             kTextBytes);
   if (status.ok()) status = check_text("idempotency_key", input.idempotency_key, 0, 128);
   if (status.ok()) status = check_channel(input.channel, input.caller.channel);
   if (status.ok()) status = check_text("conversation", input.conversation, 0, 200);
@@ -336,6 +337,7 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   if (input.coalesce_ms > 0) {
     created.set_start_after_ms(now / kNanosPerMilli + input.coalesce_ms);
   }
+  created.set_purpose(input.purpose);
 
   doc.set_updated_at_ms(now / kNanosPerMilli);
   if (direct) {

@@ -68,6 +68,24 @@ class GatewayImpl : public Gateway, public Sessions {
 
   Task<Result<api::Session>> set_queue_mode(Caller caller,
                                             api::SetQueueModeRequest request) override;
+  Task<Result<api::Session>> branch_session(Caller caller,
+                                            api::BranchSessionRequest request) override;
+  Task<Result<api::Session>> rewind_session(Caller caller,
+                                            api::RewindSessionRequest request) override;
+  Task<Result<api::ListTurnsResponse>> list_turns(Caller caller,
+                                                  api::ListTurnsRequest request) override;
+  Task<Result<api::SearchSessionsResponse>> search_sessions(
+      Caller caller, api::SearchSessionsRequest request) override;
+  Task<Result<tape::FactPinned>> pin_fact(Caller caller, api::PinFactRequest request) override;
+  Task<Result<api::Session>> unpin_fact(Caller caller, api::UnpinFactRequest request) override;
+  Task<Result<api::ListPinsResponse>> list_pins(Caller caller,
+                                                api::ListPinsRequest request) override;
+  Task<Result<api::CompactSessionResponse>> compact_session(
+      Caller caller, api::CompactSessionRequest request) override;
+  Task<Result<api::Session>> expand_session(Caller caller,
+                                            api::ExpandSessionRequest request) override;
+  Task<Result<api::ExplainRunResponse>> explain_run(Caller caller,
+                                                    api::ExplainRunRequest request) override;
 
   Load load() const override;
   Task<Status> recover() override;
@@ -94,6 +112,7 @@ class GatewayImpl : public Gateway, public Sessions {
     std::string origin;
     tape::QueueMode queue_mode = tape::QUEUE_MODE_UNSPECIFIED;  // the session's
     int64_t coalesce_ms = 0;  // waits so long for more of its conversation; 0 = not
+    tape::RunPurpose purpose = tape::RUN_PURPOSE_UNSPECIFIED;
   };
 
   // gateway_impl.cpp: sessions and runs in memory
@@ -146,6 +165,31 @@ class GatewayImpl : public Gateway, public Sessions {
   // Says in the event what it changed in the document; no event = nothing to do.
   using Change = std::function<Status(api::Session&, tape::SessionEvent&)>;
   Task<Result<api::Session>> change_session(Caller caller, std::string session_id, Change change);
+
+  // tree.cpp, pins.cpp: changes of head and view, each one commit
+  struct Edit {
+    api::Session doc;
+    tape::SessionEvent event;  // none = nothing to do
+    std::optional<store::SessionView> view;
+  };
+  using Editor = std::function<Task<Result<Edit>>(std::shared_ptr<Session>)>;
+  Task<Result<api::Session>> edit_session(Caller caller, std::string session_id, Editor editor);
+  Task<Result<Edit>> rewound(std::shared_ptr<Session> session, api::RewindSessionRequest request,
+                             std::string reason, std::string principal);
+  // The fact as it is pinned: the one before if the text is.
+  Task<Result<Edit>> pinned(std::shared_ptr<Session> session, tape::FactPinned* pin);
+  Task<Result<Edit>> unpinned(std::shared_ptr<Session> session, std::string pin_id,
+                              std::string principal);
+  Task<Result<Edit>> expanded(std::shared_ptr<Session> session);
+  Task<Result<tape::TurnRef>> turns_back(std::shared_ptr<Session> session, uint32_t back);
+  Task<Result<tape::TurnRef>> before_rewind(std::shared_ptr<Session> session);
+  Task<void> fill_previews(api::TurnInfo* info);
+
+  // explain.cpp
+  Task<Result<run::Piece>> compile_again(std::shared_ptr<const run::State> state,
+                                         tape::Segment segment, size_t nth);
+  Task<Status> explain_full(std::shared_ptr<const run::State> state, tape::ContextGathered gathered,
+                            api::ExplainedContext* out);
 
   // recovery.cpp
   struct Recovery;

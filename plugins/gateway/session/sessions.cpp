@@ -124,6 +124,7 @@ Task<Result<api::Session>> GatewayImpl::change_session(Caller caller, std::strin
            environment_.world.clock.wall_now());
     put_session(commit, doc);
     if (event.has_session_reset()) {
+      put_view(commit, session_id, {});
       status = co_await end_approvals(session_id, commit);
       if (!status.ok()) co_return status;
     }
@@ -131,7 +132,7 @@ Task<Result<api::Session>> GatewayImpl::change_session(Caller caller, std::strin
     if (response.ok()) {
       session->committed(*response, doc);
       if (event.has_session_reset()) {
-        session->forget_history();
+        session->set_view({});
         environment_.approvals.drop_session(session_id);
       }
       co_return doc;
@@ -183,7 +184,8 @@ Task<Result<api::Session>> GatewayImpl::reset_session(Caller caller,
                     "session " + session.session_id() +
                         " has a run that has not ended; cancel it or wait for it first");
     }
-    session.set_head_turn("");
+    set_head(session, {});
+    session.set_compacted_seq(0);
     session.set_turns(0);
     event.mutable_session_reset()->set_principal(principal);
     return Status();

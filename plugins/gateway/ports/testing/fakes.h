@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,7 +93,11 @@ class FakeProviders : public Providers {
       co_return outcome;
     }
     Say turn;
-    if (!script.empty()) {
+    std::optional<Say> ruled;
+    if (rule) ruled = rule(request);
+    if (ruled) {
+      turn = std::move(*ruled);
+    } else if (!script.empty()) {
       turn = std::move(script.front());
       script.pop_front();
     } else {
@@ -146,6 +151,8 @@ class FakeProviders : public Providers {
   std::vector<std::string> instances() const override { return {"fake"}; }
 
   std::deque<Say> script;
+  // Asked before the script; nothing = the script goes on.
+  std::function<std::optional<Say>(const palyra::service::v1::ChatRequest&)> rule;
   std::vector<palyra::service::v1::ChatRequest> requests;
   bool stubborn = false;  // what hangs does not hear of a cancel
 
