@@ -114,10 +114,15 @@ void ExportCheck::at_line(std::string words) {
   problem("line " + std::to_string(line_) + ": " + std::move(words));
 }
 
+void ExportCheck::skip_line() {
+  ++line_;
+  at_line("longer than any line of an export");
+}
+
 void ExportCheck::add_line(const std::string& line) {
+  if (line.size() > kMaxLine) return skip_line();
   ++line_;
   if (line.empty()) return;
-  if (line.size() > kMaxLine) return at_line("longer than any line of an export");
   if (depth_of(line) > kMaxDepth) return at_line("nested deeper than any line of an export");
   const Json parsed = Json::parse(line, nullptr, false);
   if (!parsed.is_object()) {

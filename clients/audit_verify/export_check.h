@@ -74,8 +74,8 @@ class ExportCheck {
               std::function<void(const Verdict&)> tell);
 
   void add_line(const std::string& line);
-  // Something about the file itself, such as a line that is too long.
-  void problem(std::string words) { summary_.problems.push_back(std::move(words)); }
+  // A line that is longer than kMaxLine.
+  void skip_line();
   Summary finish();
 
  private:
@@ -116,6 +116,7 @@ class ExportCheck {
     std::string reason;
   };
 
+  void problem(std::string words) { summary_.problems.push_back(std::move(words)); }
   void at_line(std::string words);
   void header(const nlohmann::json& line);
   void contents(const nlohmann::json& list);
