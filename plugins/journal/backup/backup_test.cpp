@@ -137,7 +137,7 @@ TEST_F(BackupTest, ListsTheNewestFirstAndPrunesTheOldest) {
   ASSERT_EQ(all->size(), 4u);
   EXPECT_EQ((*all)[0].name, "20260121T125321Z-2");
   EXPECT_EQ((*all)[3].name, "20260121T125320Z");
-  EXPECT_EQ(prune(backups_, 1)->size(), 3u);
+  EXPECT_EQ(prune(backups_, 1)->backups.size(), 3u);
   all = list_backups(backups_);
   ASSERT_EQ(all->size(), 1u);
   EXPECT_TRUE(verify(file("20260121T125321Z-2")).ok());

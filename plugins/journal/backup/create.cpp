@@ -2,8 +2,9 @@
 
 #include "plugins/common/digest/digest.h"
 #include "plugins/journal/sqlite/snapshot.h"
+#include "plugins/journal/sqlite/wal_archive.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <filesystem>
 
 namespace palyra::journal::backup {
@@ -83,17 +84,31 @@ Result<Manifest> create(const CreateOptions& options, const files::Progress& pro
   return manifest;
 }
 
-Result<std::vector<std::string>> prune(const std::string& directory, size_t keep) {
+Result<Pruned> prune(const std::string& directory, size_t keep, const std::string& archive) {
   const Result<std::vector<Manifest>> all = list_backups(directory);
   if (!all.ok()) return all.status();
-  std::vector<std::string> removed;
-  for (size_t i = std::max<size_t>(keep, 1); i < all->size(); ++i) {
+  keep = std::max<size_t>(keep, 1);
+  Pruned removed;
+  for (size_t i = keep; i < all->size(); ++i) {
     const std::string& name = (*all)[i].name;
     // The manifest first: what is left without one is no backup.
     Status status = files::remove(manifest_of(directory, name));
     if (status.ok()) status = files::remove(database_of(directory, name));
     if (!status.ok()) return status;
-    removed.push_back(name);
+    removed.backups.push_back(name);
+  }
+  if (archive.empty() || all->empty()) return removed;
+  const auto segments = sqlite::list_segments(archive);
+  if (!segments.ok()) return segments.status();
+  const std::string salt =
+      digest::from_hex((*all)[std::min(keep, all->size()) - 1].log_salt).value_or("");
+  const auto first = std::find_if(segments->begin(), segments->end(),
+                                  [&](const auto& segment) { return segment.salt == salt; });
+  // The oldest backup that stays knows no log of the archive: nothing is known to be useless.
+  if (first == segments->end()) return removed;
+  for (auto at = segments->begin(); at != first; ++at) {
+    if (Status status = files::remove(at->path); !status.ok()) return status;
+    ++removed.logs;
   }
   return removed;
 }

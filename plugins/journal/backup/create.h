@@ -20,7 +20,13 @@ struct CreateOptions {
 // RESOURCE_EXHAUSTED (room), and what the disk says. One at a time for a directory. Blocks.
 Result<Manifest> create(const CreateOptions& options, const files::Progress& progress = {});
 
-// Removes all but the newest `keep` backups, which must be 1 or more. The names removed.
-Result<std::vector<std::string>> prune(const std::string& directory, size_t keep);
+struct Pruned {
+  std::vector<std::string> backups;  // names
+  uint64_t logs = 0;
+};
+
+// Removes all but the newest `keep` backups (1 or more), and the archived logs that none of those
+// that stay needs. An empty `archive` = there is none.
+Result<Pruned> prune(const std::string& directory, size_t keep, const std::string& archive = "");
 
 }  // namespace palyra::journal::backup

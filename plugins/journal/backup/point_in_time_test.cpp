@@ -118,6 +118,10 @@ TEST_F(PointInTimeTest, AnyMomentSinceTheBackupComesBackAsItWas) {
     EXPECT_EQ(restored->place.position, moment.position);
     expect_moment(moment);
   }
+  // Logs that are older than the oldest backup go; the way from the backup stays.
+  const auto pruned = prune(backups_, 1, archive_);
+  ASSERT_TRUE(pruned.ok());
+  EXPECT_EQ(pruned->logs, 0u) << "the backup was made in the first life of the log";
   // Everything, and nothing but the backup.
   ASSERT_TRUE(restore("base", {Target::Kind::kLatest, 0, 0}).ok());
   expect_moment(moments_.back());
@@ -175,7 +179,18 @@ TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {
   EXPECT_GT(moments_.back().position, after.position);
   expect_moment(moments_.back());
 
-  // A damaged segment ends the way, too.
+  // Nobody needs the logs before the younger one once the older one is gone.
+  ASSERT_GT(prune(backups_, 1, archive_)->logs, 0u);
+  ASSERT_TRUE(restore("after", at_position(moments_.back().position)).ok());
+}
+
+TEST_F(PointInTimeTest, ADamagedLogEndsTheWay) {
+  open();
+  create("before");
+  write(8);
+  const uint64_t end_of_first = moments_.back().position;
+  write(8);
+  store_.close();
   const auto segments = sqlite::list_segments(archive_);
   std::filesystem::resize_file(segments->front().path, 10'000);
   EXPECT_EQ(restore("before", at_position(end_of_first)).status().code(), Code::kDataLoss);

@@ -1,0 +1,330 @@
+// palyra-store: backups of a store without a daemon. `palyra backup` runs it with the paths of
+// palyra.toml; it can be run by hand where only files are left.
+#include "plugins/common/digest/digest.h"
+#include "plugins/journal/backup/create.h"
+#include "plugins/journal/backup/restore.h"
+#include "plugins/journal/sqlite/wal_archive.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <functional>
+#include <string>
+#include <unistd.h>
+
+namespace palyra::journal::backup {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// As clients/cli/exit_codes.h.
+int exit_code(const Status& status) {
+  switch (status.code()) {
+    case Code::kOk:
+      return 0;
+    case Code::kDataLoss:
+      return 1;
+    case Code::kInvalidArgument:
+    case Code::kFailedPrecondition:
+    case Code::kOutOfRange:
+    case Code::kAlreadyExists:
+      return 65;
+    case Code::kNotFound:
+      return 66;
+    case Code::kResourceExhausted:
+      return 73;
+    case Code::kPermissionDenied:
+      return 77;
+    default:
+      return 70;
+  }
+}
+
+// "2026-01-31T12:00:05Z" in UTC, "2026-01-31 12:00:05" or "2026-01-31" here; fractions may follow
+// the seconds.
+Result<int64_t> parse_time(std::string text) {
+  const Status wrong(Code::kInvalidArgument, "\"" + text +
+                                                 "\" is no time; write 2026-01-31T12:00:05Z (UTC) "
+                                                 "or \"2026-01-31 12:00:05\" (local)");
+  const bool utc_given = !text.empty() && text.back() == 'Z';
+  if (utc_given) text.pop_back();
+  int64_t nanos = 0;
+  if (const size_t dot = text.find('.'); dot != std::string::npos) {
+    std::string digits = text.substr(dot + 1);
+    if (digits.empty() || digits.size() > 9 ||
+        digits.find_first_not_of("0123456789") != std::string::npos) {
+      return wrong;
+    }
+    digits.resize(9, '0');
+    nanos = std::stoll(digits);
+    text.resize(dot);
+  }
+  for (const char* format :
+       {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
+    std::tm parts{};
+    parts.tm_isdst = -1;
+    const char* const end = ::strptime(text.c_str(), format, &parts);
+    if (end == nullptr || *end != '\0') continue;
+    const std::time_t seconds = utc_given ? ::timegm(&parts) : std::mktime(&parts);
+    return int64_t{seconds} * 1'000'000'000 + nanos;
+  }
+  return wrong;
+}
+
+std::string size_words(uint64_t bytes) {
+  char text[32];
+  if (bytes < uint64_t{10} << 20) {
+    std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  } else {
+    std::snprintf(text, sizeof text, "%llu MiB", static_cast<unsigned long long>(bytes >> 20));
+  }
+  return text;
+}
+
+class Tool {
+ public:
+  Tool() {
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.add_option("--output", output_, "text, json or ndjson")
+        ->check(CLI::IsMember({"text", "json", "ndjson"}));
+    app_.add_flag("--quiet", quiet_, "only the answer");
+    app_.add_option("--backups", backups_, "directory of the backups");
+    app_.add_option("--archive", archive_, "directory of the archived logs");
+    app_.add_option("--store", store_, "the store's database file");
+    auto* list = app_.add_subcommand("list", "the backups of a directory, the newest first");
+    list->callback([this] { action_ = [this] { return this->list(); }; });
+    auto* check = app_.add_subcommand("verify", "is a backup whole? changes nothing");
+    check->add_option("backup", name_, "a name in --backups, or a file")->required();
+    check->callback([this] { action_ = [this] { return verify_one(); }; });
+    auto* back = app_.add_subcommand("restore", "bring a backup back; no daemon may run");
+    back->add_option("backup", name_,
+                     "a name in --backups, or a file; default: the newest that fits");
+    auto* position = back->add_option("--to-position", position_, "the newest record to have");
+    auto* time = back->add_option("--to-time", time_, "such as 2026-01-31T12:00:05Z");
+    auto* latest = back->add_flag("--to-latest", latest_, "everything that is archived");
+    position->excludes(time)->excludes(latest);
+    time->excludes(latest);
+    back->add_flag("--force", force_, "put a store that is there aside; it is kept");
+    back->callback([this] { action_ = [this] { return bring_back(); }; });
+    auto* old = app_.add_subcommand("prune", "remove the oldest backups, and logs older than all");
+    old->add_option("--keep", keep_, "backups to keep")->required()->check(CLI::Range(1, 100000));
+    old->callback([this] { action_ = [this] { return prune_old(); }; });
+  }
+
+  int main(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& problem) {
+      return app_.exit(problem) == 0 ? 0 : 64;
+    }
+    const Status status = action_();
+    clear_progress();
+    if (!status.ok()) std::fprintf(stderr, "palyra-store: %s\n", status.message().c_str());
+    return exit_code(status);
+  }
+
+ private:
+  void print(const Json& json) const {
+    std::printf("%s\n", json.dump(output_ == "ndjson" ? -1 : 2).c_str());
+  }
+  bool text() const { return output_ == "text"; }
+
+  // A line on a terminal, at most ten times a second.
+  Steps progress() {
+    if (quiet_ || ::isatty(STDERR_FILENO) == 0) return {};
+    return [this](const char* what, uint64_t done, uint64_t total) {
+      const auto now = std::chrono::steady_clock::now();
+      if (now - shown_ < std::chrono::milliseconds(100)) return true;
+      shown_ = now;
+      if (total == 0) {
+        std::fprintf(stderr, "\r\033[K%s", what);
+      } else {
+        std::fprintf(stderr, "\r\033[K%s %llu %%", what,
+                     static_cast<unsigned long long>(std::min(done * 100 / total, uint64_t{100})));
+      }
+      std::fflush(stderr);
+      return true;
+    };
+  }
+  void clear_progress() {
+    if (shown_ != std::chrono::steady_clock::time_point()) std::fprintf(stderr, "\r\033[K");
+  }
+
+  Status need(const std::string& value, const char* option) const {
+    if (!value.empty()) return {};
+    return {Code::kInvalidArgument, std::string("say where: ") + option};
+  }
+
+  Result<std::string> file_of(const std::string& name) const {
+    if (!is_name(name) || name.ends_with(".sqlite") || name.ends_with(".json")) return name;
+    if (Status status = need(backups_, "--backups DIRECTORY, or name a file"); !status.ok()) {
+      return status;
+    }
+    return database_of(backups_, name);
+  }
+
+  Status list() {
+    if (Status status = need(backups_, "--backups DIRECTORY"); !status.ok()) return status;
+    const auto all = list_backups(backups_);
+    if (!all.ok()) return all.status();
+    if (!text()) {
+      Json array = Json::array();
+      for (const Manifest& manifest : *all) {
+        const Json entry = Json::parse(to_json(manifest));
+        if (output_ == "ndjson") print(entry);
+        array.push_back(entry);
+      }
+      if (output_ == "json") print(array);
+      return {};
+    }
+    if (all->empty()) {
+      std::printf("No backups in %s; make one with: palyra backup create\n", backups_.c_str());
+      return {};
+    }
+    std::printf("%-24s  %-24s  %12s  %s\n", "NAME", "MADE (UTC)", "POSITION", "SIZE");
+    for (const Manifest& manifest : *all) {
+      std::printf("%-24s  %-24s  %12llu  %s\n", manifest.name.c_str(),
+                  utc(manifest.created_ms * 1'000'000).c_str(),
+                  static_cast<unsigned long long>(manifest.position),
+                  size_words(manifest.size).c_str());
+    }
+    return {};
+  }
+
+  Status verify_one() {
+    const auto file = file_of(name_);
+    if (!file.ok()) return file.status();
+    const auto verified = verify(*file, progress());
+    if (!verified.ok()) return verified.status();
+    clear_progress();
+    const auto& check = verified->check;
+    if (!text()) {
+      Json json = Json::parse(to_json(verified->manifest));
+      json["ok"] = true;
+      json["records"] = check.records;
+      json["erased"] = check.erased;
+      json["blobs"] = check.blobs;
+      print(json);
+      return {};
+    }
+    std::printf("%s is whole: %llu records in %llu streams, up to position %llu (%s)\n",
+                verified->manifest.name.c_str(), static_cast<unsigned long long>(check.records),
+                static_cast<unsigned long long>(check.streams),
+                static_cast<unsigned long long>(verified->manifest.position),
+                utc(verified->manifest.newest_record_ms * 1'000'000).c_str());
+    if (!verified->manifest.audit_head.empty()) {
+      std::printf("head of the audit stream: %s\n", verified->manifest.audit_head.c_str());
+    }
+    return {};
+  }
+
+  Result<Target> target() const {
+    Target target;
+    if (latest_) target.kind = Target::Kind::kLatest;
+    if (position_ != 0) {
+      target.kind = Target::Kind::kPosition;
+      target.position = position_;
+    }
+    if (!time_.empty()) {
+      const auto wall = parse_time(time_);
+      if (!wall.ok()) return wall.status();
+      target.kind = Target::Kind::kTime;
+      target.wall_ns = *wall;
+    }
+    return target;
+  }
+
+  // The newest backup that is not beyond the target.
+  Result<std::string> newest_for(const Target& target) const {
+    const auto all = list_backups(backups_);
+    if (!all.ok()) return all.status();
+    for (const Manifest& manifest : *all) {
+      const bool fits = target.kind == Target::Kind::kPosition
+                            ? manifest.position <= target.position
+                        : target.kind == Target::Kind::kTime
+                            ? manifest.newest_record_ms <= target.wall_ns / 1'000'000
+                            : true;
+      if (fits) return database_of(backups_, manifest.name);
+    }
+    return Status(all->empty() ? Code::kNotFound : Code::kOutOfRange,
+                  all->empty() ? "there is no backup in " + backups_
+                               : "every backup in " + backups_ + " is younger than that");
+  }
+
+  Status bring_back() {
+    Status status = need(store_, "--store FILE");
+    if (!status.ok()) return status;
+    const auto wanted = target();
+    if (!wanted.ok()) return wanted.status();
+    const auto file = name_.empty() ? newest_for(*wanted) : file_of(name_);
+    if (!file.ok()) return file.status();
+    RestoreOptions options;
+    options.store = store_;
+    options.file = *file;
+    options.archive = archive_;
+    options.target = *wanted;
+    options.force = force_;
+    options.wall_ns =
+        std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+    const auto restored = restore(options, progress());
+    if (!restored.ok()) return restored.status();
+    clear_progress();
+    if (!text()) {
+      print({{"store", store_},
+             {"backup", *file},
+             {"position", restored->place.position},
+             {"newest_record_ms", restored->place.newest_wall_ns / 1'000'000},
+             {"streams", restored->check.streams},
+             {"records", restored->check.records},
+             {"runs", restored->runs},
+             {"kept_old_store", restored->aside}});
+      return {};
+    }
+    std::printf("Restored %s from %s: up to %s, position %llu, %llu runs; every chain verifies.\n",
+                store_.c_str(), file->c_str(), utc(restored->place.newest_wall_ns).c_str(),
+                static_cast<unsigned long long>(restored->place.position),
+                static_cast<unsigned long long>(restored->runs));
+    if (!restored->aside.empty()) {
+      std::printf("The store that was there is kept: %s\n", restored->aside.c_str());
+    }
+    if (!quiet_) std::printf("Next: palyra daemon start\n");
+    return {};
+  }
+
+  Status prune_old() {
+    Status status = need(backups_, "--backups DIRECTORY");
+    if (!status.ok()) return status;
+    const auto removed = prune(backups_, keep_, archive_);
+    if (!removed.ok()) return removed.status();
+    if (!text()) {
+      print({{"removed", removed->backups}, {"removed_logs", removed->logs}});
+    } else {
+      for (const std::string& name : removed->backups) std::printf("removed %s\n", name.c_str());
+      if (removed->logs > 0) {
+        std::printf("removed %llu archived logs\n", static_cast<unsigned long long>(removed->logs));
+      }
+      if (removed->backups.empty() && removed->logs == 0) std::printf("Nothing to remove.\n");
+    }
+    return {};
+  }
+
+  CLI::App app_{"Backups of a Palyra store, without a daemon.", "palyra-store"};
+  std::string output_ = "text";
+  bool quiet_ = false;
+  std::string backups_, archive_, store_, name_, time_;
+  uint64_t position_ = 0;
+  bool latest_ = false;
+  bool force_ = false;
+  size_t keep_ = 0;
+  std::chrono::steady_clock::time_point shown_{};
+  std::function<Status()> action_;
+};
+
+}  // namespace
+}  // namespace palyra::journal::backup
+
+int main(int argc, char** argv) { return palyra::journal::backup::Tool().main(argc, argv); }
