@@ -81,6 +81,20 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options);
 int audit_witness(const GlobalOptions& global);
 int audit_key(const GlobalOptions& global);
 
+// ---- backup.cpp; all but create work without a daemon
+struct RestoreOptions {
+  std::string name;  // in the directory of backups, or a file; empty = the newest that fits
+  std::string to_time;
+  std::string to_position;
+  bool to_latest = false;
+  bool force = false;
+};
+int create_backup(const GlobalOptions& global, const std::string& name);
+int list_backups(const GlobalOptions& global);
+int verify_backup(const GlobalOptions& global, const std::string& name);
+int restore_backup(const GlobalOptions& global, const RestoreOptions& options);
+int prune_backups(const GlobalOptions& global, int keep);
+
 // ---- setup.cpp
 struct SetupOptions {
   std::string provider;  // "openai", "embedded"; empty = ask

@@ -42,6 +42,7 @@ class Commands {
     add_approvals();
     add_audit();
     add_admin();
+    add_backup();
     add_completion();
     // Last, because a command takes over the footer of its parent.
     app_.footer(
@@ -338,6 +339,38 @@ class Commands {
         [this] { return show_config(global_); });
     add(&app_, "version", "the version", [this] { return print_version(global_); });
   }
+  void add_backup() {
+    auto* backup = group("backup", "the journal as files of its own",
+                         [this] { return list_backups(global_); });
+    auto* create = add(backup, "create", "make one; the daemon works on meanwhile",
+                       [this] { return create_backup(global_, text_); });
+    create->add_option("--name", text_, "default: the time");
+    add(backup, "list", "those that are there, the newest first",
+        [this] { return list_backups(global_); });
+    auto* verify = add(backup, "verify", "is it whole? every page, chain and blob",
+                       [this] { return verify_backup(global_, id_); });
+    verify->add_option("backup", id_, "its name, or a file; see backup list")->required();
+    auto* restore = add(backup, "restore", "bring it back; the daemon must be stopped",
+                        [this] { return restore_backup(global_, restore_); });
+    restore->add_option("backup", restore_.name,
+                        "its name, or a file; default: the newest that fits");
+    auto* time = restore->add_option("--to-time", restore_.to_time,
+                                     "a moment, such as 2026-01-31T12:00:05Z; needs the archive");
+    auto* position = restore->add_option("--to-position", restore_.to_position,
+                                         "the newest record to have; needs the archive");
+    auto* latest = restore->add_flag("--to-latest", restore_.to_latest, "all that was archived");
+    time->excludes(position)->excludes(latest);
+    position->excludes(latest);
+    restore->add_flag("--force", restore_.force, "put a store that is there aside; it is kept");
+    restore->footer(
+        "Example:\n  palyra daemon stop && palyra backup restore --to-time 2026-01-31T12:00:05Z "
+        "--force");
+    auto* prune = add(backup, "prune", "remove the oldest, and archived logs nobody needs",
+                      [this] { return prune_backups(global_, limit_); });
+    prune->add_option("--keep", limit_, "backups to keep")
+        ->required()
+        ->check(CLI::Range(1, 100000));
+  }
   void add_completion() {
     auto* command = add(&app_, "completion", "a completion script for your shell",
                         [this] { return print_completion(app_, id_); });
@@ -358,6 +391,7 @@ class Commands {
   RunOptions run_;
   SetupOptions setup_;
   AuditOptions audit_;
+  RestoreOptions restore_;
   std::string output_ = "text";
   std::string id_;
   std::string text_;

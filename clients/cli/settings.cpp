@@ -88,6 +88,40 @@ std::string find_state_dir(const GlobalOptions& options) {
   return set.empty() ? default_state_dir() : set;
 }
 
+StorePlaces find_store(const GlobalOptions& options) {
+  std::string instance = "journal";
+  StorePlaces places;
+  toml::table table;
+  try {
+    if (const std::string config = find_config(options); !config.empty()) {
+      table = toml::parse_file(config);
+    }
+  } catch (const toml::parse_error&) {
+    // config_problem() says what is wrong.
+  }
+  if (const toml::table* plugins = table["plugins"].as_table()) {
+    for (const auto& [name, plugin] : *plugins) {
+      const toml::table* const keys = plugin.as_table();
+      if (keys == nullptr || (*keys)["use"].value<std::string>() != "dev.palyra.journal") continue;
+      instance = std::string(name.str());
+      break;
+    }
+  }
+  // The instance's own settings go before those of the section.
+  const auto read = [&](const char* key, std::string fallback) {
+    for (const auto& set : {table["plugins"][instance]["config"][key].value<std::string>(),
+                            table["storage"][key].value<std::string>()}) {
+      if (set && !set->empty()) return *set;
+    }
+    return fallback;
+  };
+  places.store = read("path", find_state_dir(options) + "/" + instance + "/journal.sqlite");
+  const std::string folder = fs::path(places.store).parent_path();
+  places.backups = read("backup_dir", folder + "/backups");
+  places.archive = read("archive_dir", folder + "/archive");
+  return places;
+}
+
 std::string find_log(const GlobalOptions& options) {
   const std::string set = configured_path(options, "log", "file");
   return set.empty() ? collected_log(find_state_dir(options)) : set;

@@ -37,6 +37,14 @@ std::string default_state_dir();
 // default, which also serves if the configuration cannot be parsed.
 std::string find_state_dir(const GlobalOptions& options);
 
+// Where the journal keeps its store, backups and archive, as the configuration says or by default.
+struct StorePlaces {
+  std::string store;
+  std::string backups;
+  std::string archive;
+};
+StorePlaces find_store(const GlobalOptions& options);
+
 std::string endpoint_file(const std::string& state_dir);
 std::string token_file(const std::string& state_dir);
 std::string pid_file(const std::string& state_dir);

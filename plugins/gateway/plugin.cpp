@@ -6,6 +6,7 @@
 #include "palyra/json_codec.hpp"
 #include "palyra/services.h"
 #include "plugins/gateway/admin/admin_impl.h"
+#include "plugins/gateway/admin/backups.h"
 #include "plugins/gateway/admission/admission.h"
 #include "plugins/gateway/audit/audit_impl.h"
 #include "plugins/gateway/config.h"
@@ -13,7 +14,9 @@
 #include "plugins/gateway/metrics.h"
 #include "plugins/gateway/registry/registry_host.h"
 #include "plugins/gateway/session/gateway_impl.h"
+#include "plugins/gateway/transport/grpc/backup_service.h"
 #include "plugins/gateway/transport/grpc/server.h"
+#include "plugins/gateway/wiring/backup_client.h"
 #include "plugins/gateway/wiring/journal_client.h"
 #include "plugins/gateway/wiring/providers_client.h"
 #include "plugins/gateway/wiring/tools_client.h"
@@ -154,11 +157,15 @@ class GatewayPlugin : public Plugin {
       if (checkpointer_) checkpointer_->committed(response);
     });
     audit_ = std::make_unique<AuditImpl>(host().clock(), *journal_, *journal_, *checkpointer_);
+    journal_backup_ = std::make_unique<BackupClient>(host());
+    backups_ = std::make_unique<Backups>(*journal_backup_);
+    admin_->set_backup(*journal_backup_);
 
     calls_ = std::make_unique<TaskScope>();
     server_ = std::make_unique<transport::GrpcServer>(
         host().executor(), *calls_, host().clock(), *admission_,
         transport::Faces{*gateway_, *gateway_, *admin_, *audit_});
+    server_->add(transport::backup_service(*backups_));
     if (Status status = server_->start(config_.grpc_listen); !status.ok()) return status;
     admin_->set_endpoint(server_->endpoint());
     endpoint_path_ = directory + "/endpoint";
@@ -321,6 +328,7 @@ class GatewayPlugin : public Plugin {
     if (providers_) providers_->stop();
     server_.reset();
     calls_.reset();
+    backups_.reset();
     admin_.reset();
     audit_.reset();
     checkpointer_.reset();
@@ -336,6 +344,7 @@ class GatewayPlugin : public Plugin {
   std::string endpoint_path_;
   std::unique_ptr<UlidIds> ids_;
   std::unique_ptr<JournalClient> journal_;
+  std::unique_ptr<BackupClient> journal_backup_;
   std::unique_ptr<ProvidersClient> providers_;
   std::unique_ptr<ToolsClient> tools_;
   std::unique_ptr<Credentials> credentials_;
@@ -344,6 +353,7 @@ class GatewayPlugin : public Plugin {
   std::unique_ptr<AdminImpl> admin_;
   std::unique_ptr<audit::Checkpointer> checkpointer_;
   std::unique_ptr<AuditImpl> audit_;
+  std::unique_ptr<Backups> backups_;
   std::unique_ptr<TaskScope> calls_;
   std::unique_ptr<transport::GrpcServer> server_;
   std::unique_ptr<ServiceWatch> journal_watch_;

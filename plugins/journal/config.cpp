@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <utility>
+
 namespace palyra::journal {
 
 Result<Config> parse_config(std::string_view json) {
@@ -15,6 +17,10 @@ Result<Config> parse_config(std::string_view json) {
     config.segments_dir = root.value("segments_dir", config.segments_dir);
     config.max_bytes = root.value("max_bytes", config.max_bytes);
     config.min_free_bytes = root.value("min_free_bytes", config.min_free_bytes);
+    config.backup_dir = root.value("backup_dir", config.backup_dir);
+    config.backups_keep = root.value("backups_keep", config.backups_keep);
+    config.archive = root.value("archive", config.archive);
+    config.archive_dir = root.value("archive_dir", config.archive_dir);
   } catch (const nlohmann::json::exception& error) {
     return Status(Code::kInvalidArgument, std::string("[storage]: ") + error.what(),
                   PALYRA_ERROR_USER_FAULT);
@@ -27,8 +33,12 @@ Result<Config> parse_config(std::string_view json) {
   }
   if (config.readers < 1 || config.readers > 16)
     return invalid("[storage] readers must be 1 to 16");
-  if (!config.path.empty() && config.path.front() != '/') {
-    return invalid("[storage] path must be absolute, not \"" + config.path + "\"");
+  for (const auto& [key, path] :
+       {std::pair("path", &config.path), std::pair("backup_dir", &config.backup_dir),
+        std::pair("archive_dir", &config.archive_dir)}) {
+    if (!path->empty() && path->front() != '/') {
+      return invalid(std::string("[storage] ") + key + " must be absolute, not \"" + *path + "\"");
+    }
   }
   if (!config.segments_dir.empty() && config.segments_dir.front() != '/') {
     return invalid("[storage] segments_dir must be absolute, not \"" + config.segments_dir + "\"");

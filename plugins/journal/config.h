@@ -20,6 +20,13 @@ struct Config {
   // 0 = no limit but the disk's; else at least 4 MiB.
   uint64_t max_bytes = 0;
   uint64_t min_free_bytes = 64u << 20;
+  // Absolute; empty = backups beside the store.
+  std::string backup_dir;
+  // 0 = all.
+  size_t backups_keep = 0;
+  bool archive = false;
+  // Absolute; empty = archive beside the store.
+  std::string archive_dir;
 };
 
 // From the JSON that the host has validated. INVALID_ARGUMENT names the key.

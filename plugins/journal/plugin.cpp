@@ -1,10 +1,12 @@
 // Wiring of the journal.
 #include "palyra/plugin.hpp"
 
+#include "plugins/journal/backup/disk_keeper.h"
 #include "plugins/journal/config.h"
 #include "plugins/journal/service.h"
 #include "plugins/journal/sqlite/store.h"
 
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -12,6 +14,8 @@ namespace palyra::journal {
 namespace {
 
 constexpr int64_t kHour = 3600 * kNanosPerSecond;
+// The start itself has the disk to itself.
+constexpr int64_t kCheckAfter = 10 * kNanosPerSecond;
 
 class JournalPlugin : public Plugin {
  public:
@@ -28,33 +32,63 @@ class JournalPlugin : public Plugin {
       }
       config_.path = host().state_directory() + "/journal.sqlite";
     }
+    const std::string folder = std::filesystem::path(config_.path).parent_path();
+    if (config_.backup_dir.empty()) config_.backup_dir = folder + "/backups";
+    if (config_.archive_dir.empty()) config_.archive_dir = folder + "/archive";
     service_ = std::make_unique<JournalService>(host());
     return service_->publish();
   }
 
   Status start() override {
+    const std::string archive = config_.archive ? config_.archive_dir : "";
+    if (!config_.archive) {
+      if (Status status = sqlite::mark_gap(config_.archive_dir); !status.ok()) return status;
+    }
     auto opened = SqliteStore::open({.path = config_.path,
                                      .group_commit_max = config_.group_commit_max,
                                      .readers = config_.readers,
                                      .max_bytes = config_.max_bytes,
+                                     .archive_dir = archive,
                                      .min_free_bytes = config_.min_free_bytes,
                                      .segments_dir = config_.segments_dir},
                                     host().clock(), host().random());
     if (!opened) return opened.status();
+    keeper_ =
+        std::make_shared<backup::DiskKeeper>(backup::KeeperOptions{.store = config_.path,
+                                                                   .directory = config_.backup_dir,
+                                                                   .archive = archive,
+                                                                   .keep = config_.backups_keep},
+                                             host().clock(), (*opened)->archive());
     store_ = std::move(*opened);
-    service_->open(store_);
+    service_->open(store_, keeper_);
     host().info("the journal is open", {{"path", config_.path}});
     sweep_in(kHour);
+    check_in(kCheckAfter);
     return {};
   }
 
   void stop() override {
     if (service_) service_->close();
+    keeper_.reset();
     store_.reset();
     service_.reset();
   }
 
  private:
+  // The whole store, beside everything else; `palyra doctor` tells.
+  void check_in(int64_t ns) {
+    host().executor().post_at(host().clock().mono_now() + ns, [this] {
+      if (!keeper_) return;
+      keeper_->begin_check([host = host()](bool damaged, const std::string& sentence) {
+        if (damaged) {
+          host.error("the check of the journal found something", {{"what", sentence}});
+        } else {
+          host.info("the journal was checked", {{"result", sentence}});
+        }
+      });
+    });
+  }
+
   // Once a day, blobs that nothing has named for a day go.
   void sweep_in(int64_t ns) {
     host().executor().post_at(host().clock().mono_now() + ns, [this] {
@@ -72,6 +106,7 @@ class JournalPlugin : public Plugin {
 
   Config config_;
   std::shared_ptr<Store> store_;
+  std::shared_ptr<backup::DiskKeeper> keeper_;
   std::unique_ptr<JournalService> service_;
 };
 

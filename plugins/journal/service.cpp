@@ -10,17 +10,21 @@ namespace palyra::journal {
 
 JournalService::JournalService(Host host) : RawService(std::move(host), PALYRA_SERVICE_JOURNAL) {}
 
-void JournalService::open(std::shared_ptr<Store> store) {
+void JournalService::open(std::shared_ptr<Store> store, std::shared_ptr<Keeper> keeper) {
   const std::lock_guard lock(mutex_);
   store_ = std::move(store);
+  keeper_ = std::move(keeper);
 }
 
 void JournalService::close() {
   std::shared_ptr<Store> store;
+  std::shared_ptr<Keeper> keeper;
   {
     const std::lock_guard lock(mutex_);
     store = std::move(store_);
+    keeper = std::move(keeper_);
   }
+  keeper.reset();
   // The last owner ends here, without the lock, since its completions take it.
   store.reset();
 }
@@ -44,6 +48,35 @@ Done<T> JournalService::completes(Responder responder) const {
       responder.done(result.status());
     }
   };
+}
+
+// On a thread that may block.
+template <typename M, typename May, typename Work>
+Status JournalService::keep(const RawCall& call, const May& may, Responder responder, Work work) {
+  return with<M>(call, may, [&](M request) {
+    host().executor().post_blocking(
+        [this, work, request = std::move(request), responder = std::move(responder)] {
+          // The keeper looks at the store, so the store stays as long.
+          std::shared_ptr<Store> store;
+          std::shared_ptr<Keeper> keeper;
+          {
+            const std::lock_guard lock(mutex_);
+            store = store_;
+            keeper = keeper_;
+          }
+          if (!keeper) {
+            return responder.done(
+                Status(Code::kUnimplemented, "this journal makes no backups by itself"));
+          }
+          const auto result = ((*keeper).*work)(request);
+          keeper.reset();
+          if (result.ok()) {
+            responder.done(host(), *result);
+          } else {
+            responder.done(result.status());
+          }
+        });
+  });
 }
 
 Status JournalService::start(const RawCall& call, Responder responder) {
@@ -152,6 +185,10 @@ Status JournalService::start(const RawCall& call, Responder responder) {
       return with<v1::MaintainRequest>(call, hub_only, [&](auto request) {
         open.maintain(std::move(request), completes<v1::MaintainResponse>(std::move(responder)));
       });
+    case PALYRA_JOURNAL_BACKUP:
+      return keep<v1::BackupRequest>(call, gateway_only, std::move(responder), &Keeper::backup);
+    case PALYRA_JOURNAL_CHECK:
+      return keep<v1::CheckRequest>(call, gateway_only, std::move(responder), &Keeper::check);
     default:
       return {Code::kUnimplemented,
               "palyra.journal/1 has no method " + std::to_string(call.method)};

@@ -3,6 +3,7 @@
 
 #include "palyra/raw_service.hpp"
 #include "plugins/journal/confine.h"
+#include "plugins/journal/keeper.h"
 #include "plugins/journal/store.h"
 
 #include <map>
@@ -17,7 +18,8 @@ class JournalService : public RawService {
  public:
   explicit JournalService(Host host);
 
-  void open(std::shared_ptr<Store> store);
+  // Without a keeper what needs one is UNIMPLEMENTED.
+  void open(std::shared_ptr<Store> store, std::shared_ptr<Keeper> keeper = nullptr);
   // Calls that wait are completed by the store as it closes.
   void close();
 
@@ -32,11 +34,14 @@ class JournalService : public RawService {
   Status with(const RawCall& call, const May& may, const Begin& begin);
   template <typename T>
   Done<T> completes(Responder responder) const;
+  template <typename M, typename May, typename Work>
+  Status keep(const RawCall& call, const May& may, Responder responder, Work work);
   Status watch(Store& store, const RawCall& call, Responder responder);
   std::shared_ptr<Watch> find(palyra_handle op);
 
   std::mutex mutex_;
   std::shared_ptr<Store> store_;
+  std::shared_ptr<Keeper> keeper_;
   std::map<palyra_handle, std::shared_ptr<Watch>> watches_;
 };
 

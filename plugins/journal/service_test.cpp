@@ -149,6 +149,28 @@ TEST_F(JournalServiceTest, OnlyTheHubMayArchiveEraseAndMaintain) {
   EXPECT_TRUE(call(PALYRA_JOURNAL_MAINTAIN, v1::MaintainRequest(), "").ok());
 }
 
+class FakeKeeper : public Keeper {
+ public:
+  Result<v1::BackupResponse> backup(const v1::BackupRequest& request) override {
+    v1::BackupResponse response;
+    response.set_name(request.name());
+    return response;
+  }
+  Result<v1::CheckResponse> check(const v1::CheckRequest&) override { return v1::CheckResponse(); }
+};
+
+TEST_F(JournalServiceTest, AThirdPartyCannotMakeOrListBackups) {
+  v1::BackupRequest request;
+  request.set_name("mine");
+  EXPECT_EQ(call(PALYRA_JOURNAL_BACKUP, request, "").code(), Code::kUnimplemented)
+      << "a backend without a keeper";
+  service_.open(store_, std::make_shared<FakeKeeper>());
+  EXPECT_EQ(call(PALYRA_JOURNAL_BACKUP, request, "bot").code(), Code::kPermissionDenied);
+  EXPECT_EQ(call(PALYRA_JOURNAL_CHECK, v1::CheckRequest(), "bot").code(), Code::kPermissionDenied);
+  EXPECT_TRUE(call(PALYRA_JOURNAL_BACKUP, request, "").ok());
+  EXPECT_TRUE(call(PALYRA_JOURNAL_CHECK, v1::CheckRequest(), "").ok());
+}
+
 TEST_F(JournalServiceTest, AThirdPartysWatchSeesItsOwnStreamsOnly) {
   ASSERT_TRUE(commit(Commit().append("run/1", "secret").append("bot/in", "mine"), "").ok());
   Answer answer;

@@ -117,6 +117,15 @@ Task<Result<api::DoctorResponse>> AdminImpl::doctor(Caller caller, api::DoctorRe
   for (Check& check : host_checks(describe_("checks"))) *response.add_checks() = std::move(check);
   const auto info = co_await journal_.info();
   *response.add_checks() = journal_check(info);
+  if (backup_ != nullptr && info.ok()) {
+    const auto keeping = co_await backup_->check({});
+    // A backend without a keeper has its own tools.
+    if (keeping.status().code() != Code::kUnimplemented) {
+      for (Check& check : journal_keeping_checks(keeping)) {
+        *response.add_checks() = std::move(check);
+      }
+    }
+  }
   const std::vector<std::string> instances = providers_.instances();
   for (const std::string& instance : instances) {
     const auto models = co_await providers_.models(instance, false);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "plugins/gateway/admin/admin.h"
+#include "plugins/gateway/ports/journal_backup.h"
 
 #include <functional>
 #include <string>
@@ -26,6 +27,8 @@ class AdminImpl final : public Admin {
   AdminImpl(const Clock& clock, Journal& journal, Providers& providers, const Gateway& gateway,
             Describe describe, Facts facts);
 
+  // Without it doctor does not tell of backups and of the store's check. Outlives this.
+  void set_backup(JournalBackup& backup) { backup_ = &backup; }
   void set_endpoint(std::string endpoint) { facts_.endpoint = std::move(endpoint); }
 
   Task<Result<api::ListPluginsResponse>> list_plugins(Caller caller,
@@ -45,6 +48,7 @@ class AdminImpl final : public Admin {
   Journal& journal_;
   Providers& providers_;
   const Gateway& gateway_;
+  JournalBackup* backup_ = nullptr;
   const Describe describe_;
   Facts facts_;
 };

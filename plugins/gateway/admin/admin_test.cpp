@@ -49,6 +49,35 @@ TEST(DoctorTest, AJournalThatCannotWriteFails) {
   expect_helpful(journal_check(Status(Code::kUnavailable, "not running")), "fail");
 }
 
+TEST(DoctorTest, TheStoresCheckAndTheBackupsAreTold) {
+  pb::CheckResponse keeping;
+  const auto expect = [&](const char* check, const char* backups) {
+    const auto checks = journal_keeping_checks(keeping);
+    ASSERT_EQ(checks.size(), 2u);
+    expect_helpful(checks[0], check);
+    expect_helpful(checks[1], backups);
+  };
+  expect("ok", "ok");
+  keeping.mutable_check()->set_state(pb::STORE_CHECK_STATE_RUNNING);
+  keeping.mutable_check()->set_records_done(37);
+  keeping.mutable_check()->set_records_total(100);
+  expect("ok", "ok");
+  EXPECT_EQ(journal_keeping_checks(keeping)[0].message(), "running, 37 %");
+  keeping.mutable_check()->set_state(pb::STORE_CHECK_STATE_OK);
+  keeping.add_backups()->set_name("b");
+  expect("ok", "ok");
+  keeping.mutable_check()->set_state(pb::STORE_CHECK_STATE_FAILED);
+  keeping.set_archive_problem("the disk is full");
+  expect("warn", "warn");
+  keeping.mutable_check()->set_state(pb::STORE_CHECK_STATE_DAMAGED);
+  keeping.mutable_check()->set_detail("record 3 of run/x: hash mismatch");
+  keeping.mutable_backup()->set_error("the disk is full");
+  expect("fail", "warn");
+  EXPECT_NE(journal_keeping_checks(keeping)[0].message().find("record 3 of run/x"),
+            std::string::npos);
+  expect_helpful(journal_keeping_checks(Status(Code::kUnavailable, "gone")).at(0), "fail");
+}
+
 TEST(DoctorTest, AProviderSaysWhatIsMissing) {
   pb::ListModelsResponse models;
   models.set_state(pb::PROVIDER_STATE_READY);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <ctime>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,16 @@ Check make(std::string name, const char* status, std::string message, std::strin
 std::string text(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// "2026-01-31 12:00 UTC".
+std::string minute(int64_t ms) {
+  const std::time_t seconds = ms / 1000;
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char words[32];
+  std::strftime(words, sizeof words, "%Y-%m-%d %H:%M UTC", &parts);
+  return words;
 }
 
 std::string megabytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
@@ -66,6 +77,60 @@ Check journal_check(const Result<pb::InfoResponse>& info) {
   if (info->free_bytes() < kLowDisk) return make("journal", "warn", room, fix);
   return make("journal", "ok",
               info->backend() + ", " + megabytes(info->size_bytes()) + ", " + room);
+}
+
+std::vector<Check> journal_keeping_checks(const Result<pb::CheckResponse>& keeping) {
+  if (!keeping.ok()) {
+    return {make("journal-check", "fail",
+                 "the journal does not say how it is: " + keeping.status().message(),
+                 "look at \"palyra plugins list\" for why the journal is not active")};
+  }
+  std::vector<Check> checks;
+  const pb::StoreCheckProgress& check = keeping->check();
+  const std::string repair =
+      "stop the daemon, then: palyra backup restore --force; the damaged store is kept";
+  switch (check.state()) {
+    case pb::STORE_CHECK_STATE_DAMAGED:
+      checks.push_back(make("journal-check", "fail", "damaged: " + check.detail(), repair));
+      break;
+    case pb::STORE_CHECK_STATE_FAILED:
+      checks.push_back(make("journal-check", "warn",
+                            "the store could not be checked: " + check.detail(),
+                            "look at the daemon's log; it is tried again at the next start"));
+      break;
+    case pb::STORE_CHECK_STATE_RUNNING: {
+      const uint64_t total = std::max<uint64_t>(check.records_total(), 1);
+      const uint64_t part = std::min<uint64_t>(check.records_done() * 100 / total, 99);
+      checks.push_back(make("journal-check", "ok", "running, " + std::to_string(part) + " %"));
+      break;
+    }
+    case pb::STORE_CHECK_STATE_OK:
+    case pb::STORE_CHECK_STATE_NOT_DUE:
+      checks.push_back(
+          make("journal-check", "ok",
+               "every page, chain and blob verified at " + minute(check.finished_ms())));
+      break;
+    default:
+      checks.push_back(make("journal-check", "ok", "begins some seconds after the start"));
+  }
+  const pb::BackupProgress& backup = keeping->backup();
+  if (!backup.error().empty()) {
+    checks.push_back(make("backups", "warn", "the last one failed: " + backup.error(),
+                          "remove the cause, then: palyra backup create"));
+  } else if (!keeping->archive_problem().empty()) {
+    checks.push_back(make("backups", "warn", "the archive: " + keeping->archive_problem(),
+                          "remove the cause, then: palyra backup create"));
+  } else if (backup.running()) {
+    checks.push_back(make("backups", "ok", backup.name() + " is being made"));
+  } else if (keeping->backups().empty()) {
+    checks.push_back(make("backups", "ok", "none yet; make one with: palyra backup create"));
+  } else {
+    const pb::BackupInfo& newest = keeping->backups(0);
+    checks.push_back(make("backups", "ok",
+                          std::to_string(keeping->backups_size()) + " in " + keeping->directory() +
+                              ", the newest of " + minute(newest.created_ms())));
+  }
+  return checks;
 }
 
 Check provider_check(const std::string& instance, const Result<pb::ListModelsResponse>& models) {

@@ -4,6 +4,7 @@
 
 #include "palyra/gateway/v1/admin.pb.h"
 #include "palyra/service/v1/journal.pb.h"
+#include "palyra/service/v1/journal_backup.pb.h"
 #include "palyra/service/v1/provider.pb.h"
 #include "palyra/status.hpp"
 
@@ -24,6 +25,10 @@ constexpr uint64_t kFullDisk = uint64_t{100} << 20;
 // check.
 std::vector<Check> host_checks(const Result<std::string>& json);
 Check journal_check(const Result<::palyra::service::v1::InfoResponse>& info);
+// How the check of the whole store stands, and the backups; one check that fails if nobody can
+// tell.
+std::vector<Check> journal_keeping_checks(
+    const Result<::palyra::service::v1::CheckResponse>& keeping);
 Check provider_check(const std::string& instance,
                      const Result<::palyra::service::v1::ListModelsResponse>& models);
 // The default agent's "instance/model" against the instances that are there.

@@ -1,4 +1,5 @@
 #include "plugins/common/digest/digest.h"
+#include "plugins/journal/backup/disk_keeper.h"
 #include "plugins/journal/backup/testing.h"
 
 #include <sqlite3.h>
@@ -292,6 +293,78 @@ TEST_F(BackupTest, AFenceOfBeforeTheRestoreNeverHoldsAgain) {
   ASSERT_TRUE(store_.open().ok());
   take("fresh", "four");
   expect_dead("after the second restore");
+}
+
+TEST_F(BackupTest, TheKeeperMakesThemOneAtATimeAndTellsHowItGoes) {
+  write_some(60, 50'000);
+  contract::ManualClock clock;
+  DiskKeeper keeper({.store = store_path_, .directory = backups_, .archive = "", .keep = 2}, clock,
+                    nullptr);
+  const auto wait = [&] {
+    v1::CheckRequest ask;
+    ask.set_progress_only(true);
+    while (keeper.check(ask)->backup().running()) std::this_thread::yield();
+    return keeper.check({})->backup().error();
+  };
+  v1::BackupRequest request;
+  for (const std::string name : {"one", "two", "three"}) {
+    request.set_name(name);
+    clock.advance(kNanosPerSecond);
+    ASSERT_TRUE(keeper.backup(request).ok());
+    const Status second = keeper.backup({}).status();
+    EXPECT_TRUE(second.ok() || second.code() == Code::kFailedPrecondition) << second.to_string();
+    EXPECT_EQ(wait(), "");
+  }
+  request.set_name("../x");
+  EXPECT_EQ(keeper.backup(request).status().code(), Code::kInvalidArgument);
+  request.set_name("three");
+  EXPECT_EQ(keeper.backup(request).status().code(), Code::kAlreadyExists);
+  EXPECT_LE(keeper.check({})->backups_size(), 2);
+  EXPECT_TRUE(verify(file("three")).ok());
+  EXPECT_EQ(keeper.check({})->directory(), backups_);
+}
+
+TEST_F(BackupTest, TheCheckBesideTheUsersFindsWhatTheStartDidNotLookAt) {
+  write_some(60, 100'000);
+  store_.close();
+  run_sql(store_path_, "UPDATE payload SET data=CAST('forged' AS BLOB) WHERE position=2");
+  ASSERT_TRUE(store_.open().ok()) << "only the newest records are looked at";
+  contract::ManualClock clock;
+  const KeeperOptions options{.store = store_path_, .directory = backups_};
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::string heard;
+  const auto run = [&](DiskKeeper& keeper) {
+    heard.clear();
+    keeper.begin_check([&](bool damaged, const std::string& sentence) {
+      const std::lock_guard lock(mutex);
+      heard = (damaged ? "damaged: " : "fine: ") + sentence;
+      changed.notify_one();
+    });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return !heard.empty(); });
+    return keeper.check({})->check();
+  };
+  {
+    DiskKeeper keeper(options, clock, nullptr);
+    EXPECT_EQ(keeper.check({})->check().state(), v1::STORE_CHECK_STATE_WAITING);
+    const auto found = run(keeper);
+    EXPECT_EQ(found.state(), v1::STORE_CHECK_STATE_DAMAGED);
+    EXPECT_NE(found.detail().find("record 2 of run/1"), std::string::npos) << found.detail();
+    EXPECT_EQ(heard, "damaged: " + found.detail());
+  }
+  store_.close();
+  run_sql(store_path_, "UPDATE payload SET data=CAST('text 1" + std::string(100'000, 'x') +
+                           "' AS BLOB) WHERE position=2");
+  ASSERT_TRUE(store_.open().ok());
+  {
+    DiskKeeper keeper(options, clock, nullptr);
+    EXPECT_EQ(run(keeper).state(), v1::STORE_CHECK_STATE_OK);
+    EXPECT_EQ(heard, "fine: 60 records verified");
+  }
+  // The next life knows when it was.
+  DiskKeeper keeper(options, clock, nullptr);
+  EXPECT_EQ(keeper.check({})->check().finished_ms(), clock.wall_now() / kNanosPerMilli);
 }
 
 TEST_F(BackupTest, ACrashInTheMiddleLeavesNothingThatIsTakenForABackup) {

@@ -21,6 +21,8 @@ void remove_unfinished(const std::string& directory) {
   }
 }
 
+}  // namespace
+
 Result<std::string> free_name(const CreateOptions& options) {
   std::string name = options.name.empty() ? time_name(options.wall_ms) : options.name;
   if (!is_name(name)) {
@@ -40,8 +42,6 @@ Result<std::string> free_name(const CreateOptions& options) {
   for (int i = 2; taken(name); ++i) name = base + "-" + std::to_string(i);
   return name;
 }
-
-}  // namespace
 
 Result<Manifest> create(const CreateOptions& options, const files::Progress& progress) {
   const Result<std::string> name = free_name(options);

@@ -15,6 +15,10 @@ struct CreateOptions {
   int64_t wall_ms = 0;
 };
 
+// The name that a backup would get: the one given, or the time, with a number if it is taken.
+// INVALID_ARGUMENT, ALREADY_EXISTS.
+Result<std::string> free_name(const CreateOptions& options);
+
 // A backup is there once its manifest is, under its name and synced; whatever happens before leaves
 // files of another kind, which the next create removes. INVALID_ARGUMENT (name), ALREADY_EXISTS,
 // RESOURCE_EXHAUSTED (room), and what the disk says. One at a time for a directory. Blocks.

@@ -60,8 +60,14 @@ Result<sqlite::CheckResult> check_database(const std::string& path, const Steps&
   Status status = sqlite::configure(**db, false);
   if (status.ok()) status = check_schema(**db, path);
   if (!status.ok()) return status;
-  auto result =
-      sqlite::check_store(std::move(*db), {.thorough = true, .pace = step(steps, "verifying")});
+  sqlite::CheckOptions options;
+  options.thorough = true;
+  if (steps) {
+    options.pace = [&steps](uint64_t done, uint64_t total, bool) {
+      return steps("verifying", done, total);
+    };
+  }
+  auto result = sqlite::check_store(std::move(*db), options);
   if (result.ok() && !result->damage.empty()) {
     return Status(Code::kDataLoss, path + ": " + result->damage);
   }

@@ -35,7 +35,9 @@ class FullCheck {
   }
 
  private:
-  bool go_on() { return !options_.pace || options_.pace(result_.records, result_.position); }
+  bool go_on(bool may_sleep = true) {
+    return !options_.pace || options_.pace(result_.records, result_.position, may_sleep);
+  }
 
   // What SQLite cannot read is damage, too.
   Result<CheckResult> damage_or(const Status& status) {
@@ -47,7 +49,7 @@ class FullCheck {
   Status pages() {
     sqlite3_progress_handler(
         db_.raw(), kProgressSteps,
-        [](void* self) { return static_cast<FullCheck*>(self)->go_on() ? 0 : 1; }, this);
+        [](void* self) { return static_cast<FullCheck*>(self)->go_on(false) ? 0 : 1; }, this);
     Statement rows =
         db_.prepare(options_.thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
     const int code = rows.step();
@@ -138,7 +140,7 @@ Result<CheckResult> check_store(std::unique_ptr<Database> db, const CheckOptions
   return FullCheck(std::move(db), options).run();
 }
 
-Status check_newest(Database& db, uint64_t count) {
+Status check_newest(Database& db, uint64_t count, uint64_t bytes) {
   Statement rows = db.prepare(
       "SELECT r.seq, r.type, r.wall_time_ns, r.payload_digest, r.prev_hash, r.hash, p.salt, "
       "p.data, s.name, coalesce((SELECT b.hash FROM record b WHERE b.stream=r.stream AND "
@@ -149,7 +151,8 @@ Status check_newest(Database& db, uint64_t count) {
   rows.bind(1, count);
   RecordHasher hasher;
   int code = 0;
-  while ((code = rows.step()) == SQLITE_ROW) {
+  for (uint64_t looked = 0; looked <= bytes && (code = rows.step()) == SQLITE_ROW;) {
+    looked += rows.bytes(7).size();
     const std::string stream(rows.bytes(8));
     const uint64_t seq = rows.unsigned_integer(0);
     const auto damaged = [&](const char* what) {
@@ -172,7 +175,8 @@ Status check_newest(Database& db, uint64_t count) {
                                           .payload_digest = rows.bytes(3)});
     if (digest::view(hash) != rows.bytes(5)) return damaged("hash mismatch");
   }
-  return code == SQLITE_DONE ? Status() : db.status(code);
+  rows.reset();
+  return db.status(code);
 }
 
 }  // namespace palyra::journal::sqlite

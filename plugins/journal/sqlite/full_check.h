@@ -26,16 +26,17 @@ struct CheckOptions {
   // table (quick_check).
   bool thorough = false;
   // Called between slices of some milliseconds with the records looked at and those there are;
-  // false = stop. A place to sleep: no transaction is open then, but for the pages' check.
-  std::function<bool(uint64_t done, uint64_t total)> pace;
+  // false = stop. `may_sleep`: no transaction is open, so that sleeping holds nothing up.
+  std::function<bool(uint64_t done, uint64_t total, bool may_sleep)> pace;
 };
 
 // `db` is the check's own connection. Damage is a result, not an error; errors are CANCELLED and
 // what the disk says. Records that come while it runs are not looked at. Blocks.
 Result<CheckResult> check_store(std::unique_ptr<Database> db, const CheckOptions& options);
 
-// The newest `count` records by position: each is what was hashed and follows the one before it in
-// its stream. OK, or DATA_LOSS naming the record. A few milliseconds for 1,000.
-Status check_newest(Database& db, uint64_t count);
+// The newest `count` records by position, or fewer if they hold more than `bytes` of payload: each
+// is what was hashed and follows the one before it in its stream. OK, or DATA_LOSS naming the
+// record. Some milliseconds for 1,000 records or 4 MiB.
+Status check_newest(Database& db, uint64_t count, uint64_t bytes);
 
 }  // namespace palyra::journal::sqlite

@@ -1,6 +1,8 @@
 #include "plugins/journal/sqlite/schema.h"
 
+#include "plugins/journal/sqlite/files.h"
 #include "plugins/journal/sqlite/index_entries.h"
+#include "plugins/journal/sqlite/snapshot.h"
 
 #include <sqlite3.h>
 
@@ -118,6 +120,27 @@ Status configure(Database& db, bool writer) {
   return status;
 }
 
+namespace {
+
+// What a migration that fails, or that somebody regrets, goes back to.
+Status keep_as_it_was(const std::string& path, int64_t version) {
+  const std::string kept = path + ".before-v" + std::to_string(kSchemaVersion);
+  if (files::exists(kept)) return {};
+  // The copy, and as much again for what the migration writes.
+  const uint64_t size = files::size(path) + files::size(path + "-wal");
+  Status status =
+      files::check_room(kept, size * 2 + (1 << 20),
+                        "bringing " + path + " from schema " + std::to_string(version) + " to " +
+                            std::to_string(kSchemaVersion) + ", with a copy before,");
+  if (!status.ok()) return status;
+  const std::string unfinished = kept + ".unfinished";
+  status = files::remove(unfinished);
+  if (status.ok()) status = copy_snapshot(path, unfinished).status();
+  return status.ok() ? files::rename(unfinished, kept) : status;
+}
+
+}  // namespace
+
 Status prepare_schema(Database& db, const std::string& path) {
   Result<int64_t> version = db.number("PRAGMA user_version");
   if (!version.ok()) return version.status();
@@ -141,6 +164,9 @@ Status prepare_schema(Database& db, const std::string& path) {
     if (Status status = db.execute("PRAGMA auto_vacuum=INCREMENTAL"); !status.ok()) return status;
   }
   if (Status status = db.execute("PRAGMA journal_mode=WAL"); !status.ok()) return status;
+  if (*version > 0 && *version < kSchemaVersion) {
+    if (Status status = keep_as_it_was(path, *version); !status.ok()) return status;
+  }
   add_pack_function(db.raw());
   for (int64_t from = *version; from < kSchemaVersion; ++from) {
     Status status = db.execute("BEGIN IMMEDIATE");

@@ -16,8 +16,10 @@ constexpr uint64_t kPageSize = 4096;
 constexpr int64_t kSchemaVersion = 3;
 constexpr int64_t kApplicationId = 0x504C5952;  // "PLYR"
 
-// Makes the schema or brings it forward, each step in its own transaction. FAILED_PRECONDITION if
-// the file is newer than this program or another program's; DATA_LOSS if it is damaged.
+// Makes the schema or brings it forward, each step in its own transaction. Before a file is brought
+// forward it is copied, once, to "PATH.before-vN"; RESOURCE_EXHAUSTED if there is no room for that.
+// FAILED_PRECONDITION if the file is newer than this program or another program's; DATA_LOSS if it
+// is damaged.
 Status prepare_schema(Database& db, const std::string& path);
 // How every connection is set up.
 Status configure(Database& db, bool writer);

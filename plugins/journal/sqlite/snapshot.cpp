@@ -2,6 +2,7 @@
 
 #include "plugins/journal/sqlite/database.h"
 #include "plugins/journal/sqlite/schema.h"
+#include "plugins/journal/sqlite/wal_file.h"
 
 #include <sqlite3.h>
 
@@ -19,14 +20,16 @@ constexpr int kStepPages = 256;
 // The disk belongs to the writer in between.
 constexpr std::chrono::milliseconds kPause{1};
 
-// Bytes 16..23 of a write-ahead log, https://www.sqlite.org/fileformat2.html#walformat.
 std::string log_salt(const std::string& store) {
   const int fd = ::open((store + "-wal").c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return "";
-  char header[32];
-  const ssize_t size = ::pread(fd, header, sizeof header, 0);
+  char bytes[kWalHeader];
+  const ssize_t size = ::pread(fd, bytes, sizeof bytes, 0);
   ::close(fd);
-  return size == sizeof header ? std::string(header + 16, 8) : "";
+  // A log that nothing was written to yet is zeros.
+  const auto header =
+      parse_wal_header(std::string_view(bytes, size > 0 ? static_cast<size_t>(size) : 0));
+  return header ? header->salt : "";
 }
 
 Result<SnapshotFacts> facts_of(Database& db) {

@@ -2,6 +2,7 @@
 
 #include "plugins/journal/query_plan.h"
 #include "plugins/journal/request_check.h"
+#include "plugins/journal/sqlite/full_check.h"
 #include "plugins/journal/sqlite/schema.h"
 #include "plugins/journal/sqlite/store_write.h"
 
@@ -23,6 +24,10 @@ using sqlite::ReaderPool;
 using sqlite::Write;
 
 namespace {
+
+// What an opener looks at before it trusts the store.
+constexpr uint64_t kCheckedRecords = 1000;
+constexpr uint64_t kCheckedBytes = 4 << 20;
 
 uint64_t file_size(const std::string& path) {
   struct stat info {};
@@ -56,6 +61,14 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, co
         "PRAGMA max_page_count=" +
         std::to_string(std::max<uint64_t>(options.max_bytes / sqlite::kPageSize, 1));
     status = (*db)->execute(limit.c_str());
+  }
+  if (status.ok()) {
+    status = sqlite::check_newest(**db, kCheckedRecords, kCheckedBytes);
+    if (status.code() == Code::kDataLoss) {
+      status = Status(Code::kDataLoss, "journal " + options.path + ": " + status.message() +
+                                           "; bring a backup back with: palyra backup restore "
+                                           "--force (the damaged store is kept)");
+    }
   }
   if (!status.ok()) return status;
   Result<Catalogue> catalogue = sqlite::load_catalogue(**db);

@@ -54,9 +54,9 @@ struct SqliteOptions {
 // what the kernel kept is unknown. One process at a time has the store open.
 class SqliteStore : public Store {
  public:
-  // Makes the file if there is none. FAILED_PRECONDITION (in use, newer schema), PERMISSION_DENIED,
-  // DATA_LOSS, RESOURCE_EXHAUSTED. `clock` and `random` outlive the store; `random` is used by the
-  // writer only.
+  // Makes the file if there is none, brings an older one forward, and verifies the newest records.
+  // FAILED_PRECONDITION (in use, newer schema), PERMISSION_DENIED, DATA_LOSS, RESOURCE_EXHAUSTED.
+  // `clock` and `random` outlive the store; `random` is used by the writer only.
   static Result<std::unique_ptr<SqliteStore>> open(SqliteOptions options, const Clock& clock,
                                                    Random& random);
   // Completes everything that waits: writes are still written.

@@ -24,7 +24,10 @@ enum {
   /* journal_upkeep.proto; the gateway only */
   PALYRA_JOURNAL_ERASE = 14,        /* unary EraseRecordsRequest -> CommitResponse */
   PALYRA_JOURNAL_ARCHIVE = 15,      /* unary ArchiveRequest -> ArchiveResponse */
-  PALYRA_JOURNAL_MAINTAIN = 16      /* unary MaintainRequest -> MaintainResponse */
+  PALYRA_JOURNAL_MAINTAIN = 16,     /* unary MaintainRequest -> MaintainResponse */
+  /* journal_backup.proto; the gateway only */
+  PALYRA_JOURNAL_BACKUP = 17, /* unary BackupRequest -> BackupResponse */
+  PALYRA_JOURNAL_CHECK = 18   /* unary CheckRequest -> CheckResponse */
 };
 
 #define PALYRA_SERVICE_PROVIDER "palyra.provider/1" /* many */

@@ -71,6 +71,7 @@ struct GrpcServer::State {
   TransportContext context;
   const Faces faces;
   std::string endpoint;
+  std::vector<ServiceFactory> more;
   std::vector<std::unique_ptr<grpc::Service>> services;
   std::unique_ptr<grpc::Server> server;
 };
@@ -80,6 +81,8 @@ GrpcServer::GrpcServer(Executor& lane, TaskScope& tasks, const Clock& clock, Adm
     : state_(std::make_unique<State>(lane, tasks, clock, admission, faces)) {}
 
 GrpcServer::~GrpcServer() { stop(); }
+
+void GrpcServer::add(ServiceFactory service) { state_->more.push_back(std::move(service)); }
 
 Status GrpcServer::start(const std::string& listen) {
   if (auto safe = check_listen_address(listen); !safe.ok()) return safe;
@@ -101,6 +104,9 @@ Status GrpcServer::start(const std::string& listen) {
   builder.SetResourceQuota(quota);
 
   state_->services = make_services(state_->context, state_->faces);
+  for (const ServiceFactory& make : state_->more) {
+    state_->services.push_back(make(state_->context));
+  }
   for (auto& service : state_->services) builder.RegisterService(service.get());
   state_->server = builder.BuildAndStart();
   if (state_->server == nullptr || port == 0) {

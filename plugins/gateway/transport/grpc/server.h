@@ -12,11 +12,20 @@
 #include "plugins/gateway/gateway.h"
 #include "plugins/gateway/sessions.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+namespace grpc {
+class Service;
+}
+
 namespace palyra::gateway::transport {
+
+struct TransportContext;
+// Makes one gRPC service over what all share.
+using ServiceFactory = std::function<std::unique_ptr<grpc::Service>(TransportContext&)>;
 
 // OK if `listen` ("host:port") is a loopback address with a port of 0..65535. This transport has no
 // TLS, so anything else is FAILED_PRECONDITION.
@@ -37,6 +46,8 @@ class GrpcServer {
              const Faces& faces);
   ~GrpcServer();
 
+  // One more service; before start().
+  void add(ServiceFactory service);
   // Binds and serves; health says NOT_SERVING until set_serving. Errors: FAILED_PRECONDITION
   // (unsafe address), UNAVAILABLE (port in use).
   Status start(const std::string& listen);

@@ -1,0 +1,187 @@
+#include "plugins/journal/backup/disk_keeper.h"
+
+#include "plugins/journal/backup/create.h"
+#include "plugins/journal/sqlite/full_check.h"
+#include "plugins/journal/sqlite/schema.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <utility>
+
+namespace palyra::journal::backup {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kLongestPause{200};
+
+int64_t last_check_ms(const std::string& path) {
+  const auto text = files::read(path, 4096);
+  if (!text.ok()) return 0;
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  const auto at = json.is_object() ? json.find("finished_ms") : json.end();
+  return at != json.end() && at->is_number_integer() ? at->get<int64_t>() : 0;
+}
+
+void fill(const Manifest& manifest, v1::BackupInfo& info) {
+  info.set_name(manifest.name);
+  info.set_created_ms(manifest.created_ms);
+  info.set_position(manifest.position);
+  info.set_newest_record_ms(manifest.newest_record_ms);
+  info.set_size_bytes(manifest.size);
+  info.set_sha256(manifest.sha256);
+  info.set_schema_version(manifest.schema_version);
+  info.set_version(manifest.version);
+}
+
+}  // namespace
+
+DiskKeeper::DiskKeeper(KeeperOptions options, const Clock& clock, const sqlite::WalArchive* archive)
+    : options_(std::move(options)), clock_(clock), archive_(archive) {
+  check_.set_state(v1::STORE_CHECK_STATE_WAITING);
+  check_.set_finished_ms(last_check_ms(checked_path()));
+}
+
+DiskKeeper::~DiskKeeper() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (maker_.joinable()) maker_.join();
+  if (checker_.joinable()) checker_.join();
+}
+
+bool DiskKeeper::pause(SteadyClock::duration time) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, time, [this] { return stopping_; });
+  return !stopping_;
+}
+
+Result<v1::BackupResponse> DiskKeeper::backup(const v1::BackupRequest& request) {
+  const Result<std::string> name = free_name({.store = options_.store,
+                                              .directory = options_.directory,
+                                              .name = request.name(),
+                                              .wall_ms = clock_.wall_now() / kNanosPerMilli});
+  if (!name.ok()) return name.status();
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return Status(Code::kUnavailable, "the journal is closing");
+  if (progress_.running()) {
+    return Status(Code::kFailedPrecondition,
+                  "the backup " + progress_.name() + " is being made; wait for it");
+  }
+  if (maker_.joinable()) maker_.join();
+  progress_.Clear();
+  progress_.set_name(*name);
+  progress_.set_running(true);
+  maker_ = std::thread([this, made = *name] { make(made); });
+  v1::BackupResponse response;
+  response.set_name(*name);
+  return response;
+}
+
+void DiskKeeper::make(const std::string& name) {
+  const auto manifest = create({.store = options_.store,
+                                .directory = options_.directory,
+                                .name = name,
+                                .wall_ms = clock_.wall_now() / kNanosPerMilli},
+                               [this](uint64_t done, uint64_t total) {
+                                 const std::lock_guard lock(mutex_);
+                                 progress_.set_done_bytes(done);
+                                 progress_.set_total_bytes(total);
+                                 return !stopping_;
+                               });
+  Status status = manifest.status();
+  if (status.ok() && options_.keep > 0) {
+    status = prune(options_.directory, options_.keep, options_.archive).status();
+  }
+  const std::lock_guard lock(mutex_);
+  progress_.set_running(false);
+  progress_.set_error(status.message());
+}
+
+Result<v1::CheckResponse> DiskKeeper::check(const v1::CheckRequest& request) {
+  v1::CheckResponse response;
+  if (!request.progress_only()) {
+    const auto all = list_backups(options_.directory);
+    if (!all.ok()) return all.status();
+    for (const Manifest& manifest : *all) fill(manifest, *response.add_backups());
+  }
+  response.set_directory(options_.directory);
+  response.set_archive(archive_ != nullptr);
+  if (archive_ != nullptr) response.set_archive_problem(archive_->problem());
+  const std::lock_guard lock(mutex_);
+  *response.mutable_check() = check_;
+  *response.mutable_backup() = progress_;
+  return response;
+}
+
+void DiskKeeper::begin_check(Heard heard) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || checker_.joinable()) return;
+  const int64_t since = clock_.wall_now() - check_.finished_ms() * kNanosPerMilli;
+  if (files::size(options_.store) > kLargeStore && since >= 0 && since < kCheckEvery) {
+    check_.set_state(v1::STORE_CHECK_STATE_NOT_DUE);
+    return;
+  }
+  check_.set_state(v1::STORE_CHECK_STATE_RUNNING);
+  checker_ = std::thread([this, heard = std::move(heard)] { look(heard); });
+}
+
+void DiskKeeper::look(const Heard& heard) {
+  // Of this thread only, as Linux has it.
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), 19);
+  SteadyClock::time_point slice = SteadyClock::now();
+  sqlite::CheckOptions options;
+  options.pace = [&](uint64_t done, uint64_t total, bool may_sleep) {
+    {
+      const std::lock_guard lock(mutex_);
+      check_.set_records_done(done);
+      check_.set_records_total(total);
+    }
+    const auto worked = SteadyClock::now() - slice;
+    const SteadyClock::duration rest =
+        may_sleep ? std::min<SteadyClock::duration>(worked * 4, kLongestPause)
+                  : SteadyClock::duration::zero();
+    const bool go_on = pause(rest);
+    slice = SteadyClock::now();
+    return go_on;
+  };
+  auto db = sqlite::Database::open(options_.store, false);
+  Status status = db.ok() ? sqlite::configure(**db, false) : db.status();
+  Result<sqlite::CheckResult> result = status;
+  if (status.ok()) result = sqlite::check_store(std::move(*db), options);
+  if (result.status().code() == Code::kCancelled) return;
+
+  const int64_t now = clock_.wall_now() / kNanosPerMilli;
+  const bool damaged = result.ok() && !result->damage.empty();
+  const std::string detail = result.ok() ? result->damage : result.status().message();
+  {
+    const std::lock_guard lock(mutex_);
+    check_.set_state(!result.ok() ? v1::STORE_CHECK_STATE_FAILED
+                     : damaged    ? v1::STORE_CHECK_STATE_DAMAGED
+                                  : v1::STORE_CHECK_STATE_OK);
+    check_.set_detail(detail);
+    if (result.ok()) check_.set_finished_ms(now);
+  }
+  if (result.ok() && !damaged) {
+    (void)files::write(checked_path(), nlohmann::json({{"finished_ms", now},
+                                                       {"position", result->position},
+                                                       {"records", result->records}})
+                                               .dump() +
+                                           "\n");
+  } else if (damaged) {
+    (void)files::remove(checked_path());
+  }
+  if (heard) {
+    heard(damaged || !result.ok(),
+          detail.empty() ? std::to_string(result->records) + " records verified" : detail);
+  }
+}
+
+}  // namespace palyra::journal::backup

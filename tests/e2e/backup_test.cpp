@@ -1,0 +1,123 @@
+// Backups as an operator makes them: the real daemon, the real command line.
+#include "tests/e2e/daemon.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+
+namespace palyra::e2e {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+Json parsed(const Finished& finished) {
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  return Json::parse(finished.out, nullptr, false);
+}
+
+class BackupE2e : public testing::Test {
+ protected:
+  explicit BackupE2e(DaemonOptions options = {}) : daemon_(std::move(options)) {}
+
+  void say(const std::string& text) {
+    const Finished run = daemon_.cli({"run", "--quiet", "/echo " + text});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_THAT(run.out, HasSubstr(text));
+  }
+  size_t sessions() { return parsed(daemon_.cli({"sessions", "list", "-o", "json"})).size(); }
+  // Of the check that doctor calls so.
+  std::string told(const std::string& name) {
+    for (const Json& check : parsed(daemon_.cli({"doctor", "-o", "json"}))["checks"]) {
+      if (check["name"] == name) return check["message"].get<std::string>();
+    }
+    return "";
+  }
+
+  Daemon daemon_;
+};
+
+TEST_F(BackupE2e, WhatWasBackedUpIsThereAgain) {
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  say("one");
+  say("two");
+  const Json made = parsed(daemon_.cli({"backup", "create", "--name", "first", "-o", "json"}));
+  EXPECT_EQ(made["name"], "first");
+  EXPECT_THAT(told("backups"), HasSubstr("1 in "));
+  EXPECT_NE(told("journal-check"), "");
+  say("three");
+  EXPECT_EQ(sessions(), 3u);
+
+  const Finished live = daemon_.cli({"backup", "restore", "first", "--force"});
+  EXPECT_EQ(live.exit_code, 65);
+  EXPECT_THAT(live.err, HasSubstr("process " + std::to_string(daemon_.pid())));
+  EXPECT_EQ(daemon_.stop(), 0);
+
+  EXPECT_THAT(daemon_.cli({"backup", "list"}).out, HasSubstr("first"));
+  EXPECT_THAT(daemon_.cli({"backup", "verify", "first"}).out, HasSubstr("first is whole"));
+  EXPECT_THAT(daemon_.cli({"backup", "restore", "first"}).err, HasSubstr("--force"));
+  const Json restored =
+      parsed(daemon_.cli({"backup", "restore", "first", "--force", "-o", "json"}));
+  EXPECT_EQ(std::to_string(restored["position"].get<uint64_t>()), made["position"]);
+  EXPECT_EQ(restored["runs"], 2);
+  EXPECT_TRUE(std::filesystem::exists(restored["kept_old_store"].get<std::string>()));
+
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  EXPECT_EQ(sessions(), 2u);
+  say("on it goes");
+  EXPECT_EQ(sessions(), 3u);
+}
+
+TEST_F(BackupE2e, BadWordsAreRefusedInASentence) {
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  const Finished path = daemon_.cli({"backup", "create", "--name", "../escape"});
+  EXPECT_EQ(path.exit_code, 65);
+  EXPECT_THAT(path.err, HasSubstr("not a path"));
+  EXPECT_EQ(daemon_.cli({"backup", "create", "--name", "twice"}).exit_code, 0);
+  EXPECT_THAT(daemon_.cli({"backup", "create", "--name", "twice"}).err, HasSubstr("already"));
+  EXPECT_EQ(daemon_.cli({"backup", "verify", "nothing"}).exit_code, 66);
+  const std::string file = daemon_.state_dir() + "/journal/backups/twice.sqlite";
+  std::filesystem::resize_file(file, 4096);
+  const Finished cut = daemon_.cli({"backup", "verify", "twice"});
+  EXPECT_EQ(cut.exit_code, 1);
+  EXPECT_THAT(cut.err, HasSubstr("truncated"));
+  EXPECT_EQ(daemon_.stop(), 0);
+  EXPECT_EQ(daemon_.cli({"backup", "create"}).exit_code, 69);
+  EXPECT_EQ(daemon_.cli({"backup", "restore", "twice", "--force"}).exit_code, 1);
+  EXPECT_EQ(daemon_.cli({"backup", "restore", "--to-time", "yesterday"}).exit_code, 65);
+  EXPECT_TRUE(daemon_.start()) << "and the store is untouched: " << daemon_.log();
+}
+
+class ArchiveE2e : public BackupE2e {
+ protected:
+  ArchiveE2e() : BackupE2e({.extra = "[storage]\narchive = true\nbackups_keep = 1\n"}) {}
+};
+
+TEST_F(ArchiveE2e, AnyMomentSinceTheBackupAfterAKill) {
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  say("one");
+  parsed(daemon_.cli({"backup", "create", "--name", "older", "-o", "json"}));
+  const Json base = parsed(daemon_.cli({"backup", "create", "--name", "base", "-o", "json"}));
+  say("two");
+  const Json status = parsed(daemon_.cli({"status", "-o", "json"}));
+  const uint64_t moment = std::stoull(status["journal_position"].get<std::string>());
+  ASSERT_GT(moment, std::stoull(base["position"].get<std::string>()));
+  say("three");
+  daemon_.kill_now();
+  EXPECT_EQ(daemon_.cli({"backup", "verify", "older"}).exit_code, 66) << "backups_keep = 1";
+  const Finished beyond = daemon_.cli({"backup", "restore", "--to-position", "100000", "--force"});
+  EXPECT_EQ(beyond.exit_code, 65);
+  EXPECT_THAT(beyond.err, HasSubstr("from position " + base["position"].get<std::string>()));
+  const Json restored = parsed(daemon_.cli(
+      {"backup", "restore", "--to-position", std::to_string(moment), "--force", "-o", "json"}));
+  EXPECT_EQ(restored["position"], moment);
+  EXPECT_EQ(restored["runs"], 2);
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  EXPECT_EQ(sessions(), 2u);
+  EXPECT_EQ(daemon_.stop(), 0);
+}
+
+}  // namespace
+}  // namespace palyra::e2e
