@@ -41,6 +41,8 @@ int become_store(const GlobalOptions& global, std::vector<std::string> arguments
                                   places.backups,
                                   "--archive",
                                   places.archive,
+                                  "--segments",
+                                  places.segments,
                                   "--output",
                                   global.output == Output::kText   ? "text"
                                   : global.output == Output::kJson ? "json"

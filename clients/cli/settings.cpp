@@ -119,6 +119,7 @@ StorePlaces find_store(const GlobalOptions& options) {
   const std::string folder = fs::path(places.store).parent_path();
   places.backups = read("backup_dir", folder + "/backups");
   places.archive = read("archive_dir", folder + "/archive");
+  places.segments = read("segments_dir", folder + "/segments");
   return places;
 }
 

@@ -42,6 +42,7 @@ struct StorePlaces {
   std::string store;
   std::string backups;
   std::string archive;
+  std::string segments;
 };
 StorePlaces find_store(const GlobalOptions& options);
 

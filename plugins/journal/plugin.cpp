@@ -34,6 +34,7 @@ class JournalPlugin : public Plugin {
     }
     const std::string folder = std::filesystem::path(config_.path).parent_path();
     if (config_.backup_dir.empty()) config_.backup_dir = folder + "/backups";
+    if (config_.segments_dir.empty()) config_.segments_dir = folder + "/segments";
     if (config_.archive_dir.empty()) config_.archive_dir = folder + "/archive";
     service_ = std::make_unique<JournalService>(host());
     return service_->publish();
@@ -57,6 +58,7 @@ class JournalPlugin : public Plugin {
         std::make_shared<backup::DiskKeeper>(backup::KeeperOptions{.store = config_.path,
                                                                    .directory = config_.backup_dir,
                                                                    .archive = archive,
+                                                                   .segments = config_.segments_dir,
                                                                    .keep = config_.backups_keep},
                                              host().clock(), (*opened)->archive());
     store_ = std::move(*opened);

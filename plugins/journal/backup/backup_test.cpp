@@ -295,6 +295,43 @@ TEST_F(BackupTest, AFenceOfBeforeTheRestoreNeverHoldsAgain) {
   expect_dead("after the second restore");
 }
 
+TEST_F(BackupTest, TheFilesOfArchivedSegmentsAreKeptOnceForAllBackups) {
+  write_some(30);
+  v1::ArchiveRequest request;
+  request.set_stream("run/1");
+  request.set_up_to_seq(20);
+  const auto archived = store_.archive(request);
+  ASSERT_TRUE(archived.ok()) << archived.status().to_string();
+  const std::string segments = directory_.path() + "/segments";
+  for (const std::string name : {"one", "two"}) {
+    const auto made = backup::create({.store = store_path_,
+                                      .directory = backups_,
+                                      .name = name,
+                                      .wall_ms = kWallMs + (name == "two" ? 1 : 0),
+                                      .segments = segments});
+    ASSERT_TRUE(made.ok()) << made.status().to_string();
+  }
+  const auto count = [&] {
+    return std::distance(std::filesystem::directory_iterator(backups_ + "/segments"), {});
+  };
+  EXPECT_EQ(count(), 1);
+  store_.close();
+  std::filesystem::remove_all(segments);
+  const auto restored = restore(file("one"), true);
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  EXPECT_EQ(restored->missing_segments, 0u);
+  ASSERT_TRUE(store_.open().ok());
+  EXPECT_EQ(store_.read(contract::read("run/1", 1, 1))->records(0).seq(), 1u);
+  EXPECT_TRUE(store_.verify("run/1")->ok());
+  ASSERT_TRUE(prune(backups_, 1).ok());
+  EXPECT_EQ(count(), 1) << "the one that stays needs it";
+  EXPECT_TRUE(verify(file("two")).ok());
+  for (const auto& entry : std::filesystem::directory_iterator(backups_ + "/segments")) {
+    std::filesystem::resize_file(entry.path(), 10);
+  }
+  EXPECT_EQ(verify(file("two")).status().code(), Code::kDataLoss);
+}
+
 TEST_F(BackupTest, TheKeeperMakesThemOneAtATimeAndTellsHowItGoes) {
   write_some(60, 50'000);
   contract::ManualClock clock;

@@ -1,6 +1,7 @@
 #include "plugins/journal/backup/create.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/sqlite/snapshot.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
@@ -56,6 +57,15 @@ Result<Manifest> create(const CreateOptions& options, const files::Progress& pro
   const Result<sqlite::SnapshotFacts> facts =
       sqlite::copy_snapshot(options.store, unfinished, progress);
   if (!facts.ok()) return facts.status();
+  if (!options.segments.empty()) {
+    // One that was erased meanwhile is gone from here, too: verify says so.
+    const auto missing =
+        copy_segments(unfinished, options.segments, shared_segments(options.directory));
+    if (!missing.ok()) {
+      remove_unfinished(options.directory);
+      return missing.status();
+    }
+  }
   const Result<files::Digest> digest = files::digest(unfinished);
   if (!digest.ok()) return digest.status();
 
@@ -96,6 +106,15 @@ Result<Pruned> prune(const std::string& directory, size_t keep, const std::strin
     if (status.ok()) status = files::remove(database_of(directory, name));
     if (!status.ok()) return status;
     removed.backups.push_back(name);
+  }
+  if (!removed.backups.empty()) {
+    std::vector<std::string> stay;
+    for (size_t i = 0; i < keep && i < all->size(); ++i) {
+      stay.push_back(database_of(directory, (*all)[i].name));
+    }
+    if (Status status = prune_segments(stay, shared_segments(directory)); !status.ok()) {
+      return status;
+    }
   }
   if (archive.empty() || all->empty()) return removed;
   const auto segments = sqlite::list_segments(archive);

@@ -13,6 +13,7 @@ struct CreateOptions {
   std::string directory;  // made if absent
   std::string name;       // empty = the time
   int64_t wall_ms = 0;
+  std::string segments = {};  // directory of archived segments; empty = none
 };
 
 // The name that a backup would get: the one given, or the time, with a number if it is taken.

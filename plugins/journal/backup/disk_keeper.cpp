@@ -1,6 +1,5 @@
 #include "plugins/journal/backup/disk_keeper.h"
 
-#include "plugins/journal/backup/create.h"
 #include "plugins/journal/sqlite/full_check.h"
 #include "plugins/journal/sqlite/schema.h"
 
@@ -63,11 +62,18 @@ bool DiskKeeper::pause(SteadyClock::duration time) {
   return !stopping_;
 }
 
+CreateOptions DiskKeeper::to_create(const std::string& name) const {
+  CreateOptions create;
+  create.store = options_.store;
+  create.directory = options_.directory;
+  create.name = name;
+  create.wall_ms = clock_.wall_now() / kNanosPerMilli;
+  create.segments = options_.segments;
+  return create;
+}
+
 Result<v1::BackupResponse> DiskKeeper::backup(const v1::BackupRequest& request) {
-  const Result<std::string> name = free_name({.store = options_.store,
-                                              .directory = options_.directory,
-                                              .name = request.name(),
-                                              .wall_ms = clock_.wall_now() / kNanosPerMilli});
+  const Result<std::string> name = free_name(to_create(request.name()));
   if (!name.ok()) return name.status();
   const std::lock_guard lock(mutex_);
   if (stopping_) return Status(Code::kUnavailable, "the journal is closing");
@@ -86,16 +92,12 @@ Result<v1::BackupResponse> DiskKeeper::backup(const v1::BackupRequest& request) 
 }
 
 void DiskKeeper::make(const std::string& name) {
-  const auto manifest = create({.store = options_.store,
-                                .directory = options_.directory,
-                                .name = name,
-                                .wall_ms = clock_.wall_now() / kNanosPerMilli},
-                               [this](uint64_t done, uint64_t total) {
-                                 const std::lock_guard lock(mutex_);
-                                 progress_.set_done_bytes(done);
-                                 progress_.set_total_bytes(total);
-                                 return !stopping_;
-                               });
+  const auto manifest = create(to_create(name), [this](uint64_t done, uint64_t total) {
+    const std::lock_guard lock(mutex_);
+    progress_.set_done_bytes(done);
+    progress_.set_total_bytes(total);
+    return !stopping_;
+  });
   Status status = manifest.status();
   if (status.ok() && options_.keep > 0) {
     status = prune(options_.directory, options_.keep, options_.archive).status();
@@ -154,8 +156,9 @@ void DiskKeeper::look(const Heard& heard) {
   };
   auto db = sqlite::Database::open(options_.store, false);
   Status status = db.ok() ? sqlite::configure(**db, false) : db.status();
-  Result<sqlite::CheckResult> result = status;
-  if (status.ok()) result = sqlite::check_store(std::move(*db), options);
+  const Result<sqlite::CheckResult> result = status.ok()
+                                                 ? sqlite::check_store(std::move(*db), options)
+                                                 : Result<sqlite::CheckResult>(status);
   if (result.status().code() == Code::kCancelled) return;
 
   const int64_t now = clock_.wall_now() / kNanosPerMilli;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "palyra/world.hpp"
+#include "plugins/journal/backup/create.h"
 #include "plugins/journal/keeper.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
@@ -18,6 +19,7 @@ struct KeeperOptions {
   std::string store = {};      // path of the database
   std::string directory = {};  // of backups
   std::string archive = {};    // of logs; empty = none
+  std::string segments = {};   // of archived segments; empty = none
   // After each backup all but the newest so many are removed; 0 = none are.
   size_t keep = 0;
 };
@@ -46,6 +48,7 @@ class DiskKeeper : public Keeper {
   void begin_check(Heard heard);
 
  private:
+  CreateOptions to_create(const std::string& name) const;
   void make(const std::string& name);
   void look(const Heard& heard);
   // Sleeps and says whether to go on.

@@ -1,6 +1,7 @@
 #include "plugins/journal/backup/restore.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/sqlite/database.h"
 #include "plugins/journal/sqlite/file_lock.h"
 #include "plugins/journal/sqlite/schema.h"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <unistd.h>
 #include <utility>
 
@@ -35,6 +37,11 @@ Status compare(const Backup& backup, const files::Digest& digest) {
                                  "it was altered or damaged, use another one"};
   }
   return {};
+}
+
+std::string directory_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? "." : folder;
 }
 
 // A database of this program, of a schema that it knows.
@@ -146,13 +153,15 @@ Result<Verified> verify(const std::string& file, const Steps& steps) {
   if (Status status = compare(*backup, *digest); !status.ok()) return status;
   auto check = check_database(backup->path, steps);
   if (!check.ok()) return check.status();
+  Status segments = check_segments(backup->path, shared_segments(directory_of(backup->path)));
+  if (!segments.ok()) return segments;
   return Verified{backup->manifest, std::move(*check)};
 }
 
 Result<Restored> restore(const RestoreOptions& options, const Steps& steps) {
   const Result<Backup> backup = open_backup(options.file);
   if (!backup.ok()) return backup.status();
-  const std::string store_directory = options.store.substr(0, options.store.rfind('/'));
+  const std::string store_directory = directory_of(options.store);
   if (Status status = files::make_directory(store_directory); !status.ok()) return status;
   const Result<sqlite::FileLock> lock = sqlite::FileLock::take(options.store + ".lock");
   if (!lock.ok()) return lock.status();
@@ -206,6 +215,11 @@ Result<Restored> restore(const RestoreOptions& options, const Steps& steps) {
   const auto place = place_of(draft.path());
   if (!place.ok()) return place.status();
   restored.place = *place;
+  const auto missing =
+      copy_segments(draft.path(), shared_segments(directory_of(backup->path)),
+                    options.segments.empty() ? store_directory + "/segments" : options.segments);
+  if (!missing.ok()) return missing.status();
+  restored.missing_segments = *missing;
   status = files::sync(draft.path());
   if (!status.ok()) return status;
 

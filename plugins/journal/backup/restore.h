@@ -24,9 +24,10 @@ struct Verified {
 Result<Verified> verify(const std::string& file, const Steps& steps = {});
 
 struct RestoreOptions {
-  std::string store;    // path of the database to be
-  std::string file;     // the backup
-  std::string archive;  // of logs; needed unless the target is the backup itself
+  std::string store;          // path of the database to be
+  std::string file;           // the backup
+  std::string archive;        // of logs; needed unless the target is the backup itself
+  std::string segments = {};  // of the store to be; empty = segments/ beside it
   Target target;
   bool force = false;  // put a store that is there aside
   int64_t wall_ns = 0;
@@ -36,6 +37,9 @@ struct Restored {
   Place place;
   sqlite::CheckResult check;
   uint64_t runs = 0;
+  // Archived segments that are neither with the store nor with the backup: they were archived or
+  // erased after it. Their streams begin later.
+  uint64_t missing_segments = 0;
   std::string aside;  // where the store that was there is now; empty = there was none
 };
 

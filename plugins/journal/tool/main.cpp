@@ -94,6 +94,8 @@ class Tool {
     app_.add_flag("--quiet", quiet_, "only the answer");
     app_.add_option("--backups", backups_, "directory of the backups");
     app_.add_option("--archive", archive_, "directory of the archived logs");
+    app_.add_option("--segments", segments_,
+                    "directory of archived segments; default: beside the store");
     app_.add_option("--store", store_, "the store's database file");
     auto* list = app_.add_subcommand("list", "the backups of a directory, the newest first");
     list->callback([this] { action_ = [this] { return this->list(); }; });
@@ -266,6 +268,7 @@ class Tool {
     options.store = store_;
     options.file = *file;
     options.archive = archive_;
+    options.segments = segments_;
     options.target = *wanted;
     options.force = force_;
     options.wall_ns =
@@ -281,6 +284,7 @@ class Tool {
              {"streams", restored->check.streams},
              {"records", restored->check.records},
              {"runs", restored->runs},
+             {"missing_segments", restored->missing_segments},
              {"kept_old_store", restored->aside}});
       return {};
     }
@@ -288,6 +292,10 @@ class Tool {
                 store_.c_str(), file->c_str(), utc(restored->place.newest_wall_ns).c_str(),
                 static_cast<unsigned long long>(restored->place.position),
                 static_cast<unsigned long long>(restored->runs));
+    if (restored->missing_segments > 0) {
+      std::printf("%llu archived segments are not in the backup: their streams begin later\n",
+                  static_cast<unsigned long long>(restored->missing_segments));
+    }
     if (!restored->aside.empty()) {
       std::printf("The store that was there is kept: %s\n", restored->aside.c_str());
     }
@@ -315,7 +323,7 @@ class Tool {
   CLI::App app_{"Backups of a Palyra store, without a daemon.", "palyra-store"};
   std::string output_ = "text";
   bool quiet_ = false;
-  std::string backups_, archive_, store_, name_, time_;
+  std::string backups_, archive_, segments_, store_, name_, time_;
   uint64_t position_ = 0;
   bool latest_ = false;
   bool force_ = false;
