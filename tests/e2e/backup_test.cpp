@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <utility>
 
 namespace palyra::e2e {
 namespace {
@@ -20,7 +21,8 @@ Json parsed(const Finished& finished) {
 
 class BackupE2e : public testing::Test {
  protected:
-  explicit BackupE2e(DaemonOptions options = {}) : daemon_(std::move(options)) {}
+  BackupE2e() : BackupE2e(DaemonOptions()) {}
+  explicit BackupE2e(DaemonOptions options) : daemon_(std::move(options)) {}
 
   void say(const std::string& text) {
     const Finished run = daemon_.cli({"run", "--quiet", "/echo " + text});
@@ -30,7 +32,8 @@ class BackupE2e : public testing::Test {
   size_t sessions() { return parsed(daemon_.cli({"sessions", "list", "-o", "json"})).size(); }
   // Of the check that doctor calls so.
   std::string told(const std::string& name) {
-    for (const Json& check : parsed(daemon_.cli({"doctor", "-o", "json"}))["checks"]) {
+    const Json all = parsed(daemon_.cli({"doctor", "-o", "json"}));
+    for (const Json& check : all["checks"]) {
       if (check["name"] == name) return check["message"].get<std::string>();
     }
     return "";
@@ -90,9 +93,15 @@ TEST_F(BackupE2e, BadWordsAreRefusedInASentence) {
   EXPECT_TRUE(daemon_.start()) << "and the store is untouched: " << daemon_.log();
 }
 
+DaemonOptions with_archive() {
+  DaemonOptions options;
+  options.extra = "[storage]\narchive = true\nbackups_keep = 1\n";
+  return options;
+}
+
 class ArchiveE2e : public BackupE2e {
  protected:
-  ArchiveE2e() : BackupE2e({.extra = "[storage]\narchive = true\nbackups_keep = 1\n"}) {}
+  ArchiveE2e() : BackupE2e(with_archive()) {}
 };
 
 TEST_F(ArchiveE2e, AnyMomentSinceTheBackupAfterAKill) {
