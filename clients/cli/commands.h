@@ -3,6 +3,7 @@
 
 #include "clients/cli/settings.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,24 @@ int show_run(const GlobalOptions& global, const std::string& run_id);
 int cancel_run(const GlobalOptions& global, const std::string& run_id, const std::string& reason);
 int attach_run(const GlobalOptions& global, const std::string& run_id, const std::string& approve);
 int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds);
+
+// ---- replay.cpp
+struct ReplayOptions {
+  std::string what;  // a run's id, or an exported run
+  bool all = false;
+  std::string since;  // "7d", "36h", "2026-11-01"
+  std::string session;
+  int limit = 0;  // 0 = all
+  // What is changed; nothing set = only check.
+  std::string model;
+  std::string provider;
+  std::optional<std::string> prompt;  // a file, or the text
+  std::string tools;                  // recorded, live
+};
+int replay(const GlobalOptions& global, const ReplayOptions& options);
+// `other` empty = the run that this one repeats.
+int compare_runs(const GlobalOptions& global, const std::string& run_id, const std::string& other);
+int export_run(const GlobalOptions& global, const std::string& run_id, const std::string& file);
 
 // ---- sessions.cpp
 int list_sessions(const GlobalOptions& global, const std::string& search, bool archived, int limit);

@@ -45,6 +45,11 @@ class Connection {
   api::AdminService::Stub& admin();
   // For services with a stub of their own.
   std::shared_ptr<grpc::Channel> channel();
+  // Of any other service.
+  template <typename Service>
+  std::unique_ptr<typename Service::Stub> stub() {
+    return Service::NewStub(channel());
+  }
   const std::string& endpoint() const { return endpoint_; }
   const GlobalOptions& options() const { return options_; }
 

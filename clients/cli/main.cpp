@@ -38,6 +38,7 @@ class Commands {
     add_run();
     add_sessions();
     add_runs();
+    add_replay();
     add_tape();
     add_approvals();
     add_audit();
@@ -251,6 +252,36 @@ class Commands {
                      [this] { return wait_run(global_, id_, seconds_); });
     wait->add_option("run", id_, "its id; see runs list")->required();
     wait->add_option("--timeout", seconds_, "seconds")->check(CLI::Range(1, 86400));
+    auto* save = add(runs, "export", "one file that can be replayed anywhere",
+                     [this] { return export_run(global_, id_, text_); });
+    save->add_option("run", id_, "its id; see runs list")->required();
+    save->add_option("--file", text_, "where to; default standard output");
+    auto* compare = add(runs, "compare", "two runs side by side",
+                        [this] { return compare_runs(global_, id_, text_); });
+    compare->add_option("run", id_, "its id; see runs list")->required();
+    compare->add_option("other", text_, "default: the run that it repeats");
+  }
+  void add_replay() {
+    auto* command = add(&app_, "replay", "do a run again: check it, or change something",
+                        [this] { return replay(global_, replay_); });
+    command->add_option("run", replay_.what, "its id, or a file of palyra runs export");
+    command->add_option("--model,-m", replay_.model, "another model: instance/model, or model");
+    command->add_option("--provider", replay_.provider, "the same model at another instance");
+    command->add_option("--prompt", replay_.prompt, "another system prompt: a file, or the text");
+    command
+        ->add_option("--tools", replay_.tools,
+                     "recorded: answers of the first time (default); live: called again")
+        ->check(CLI::IsMember({"recorded", "live"}));
+    command->add_flag("--all", replay_.all, "check all runs that have ended");
+    command->add_option("--since", replay_.since, "with --all: 7d, 36h, 90m or 2026-11-01");
+    command->add_option("--session,-s", replay_.session, "with --all: only this session's");
+    command->add_option("--limit", replay_.limit, "with --all: the newest so many")
+        ->check(CLI::Range(1, 1000000));
+    command->footer(
+        "Examples:\n  palyra replay RUN\n  palyra replay RUN --model gpt-4o-mini\n"
+        "  palyra replay RUN --prompt \"You are terse.\" --tools recorded\n"
+        "  palyra replay --all --since 7d\n"
+        "Exit code 1 if a run of this version diverges.");
   }
   void add_tape() {
     auto* tape = group("tape", "what happened, record by record");
@@ -389,6 +420,7 @@ class Commands {
   CLI::App app_;
   GlobalOptions global_;
   RunOptions run_;
+  ReplayOptions replay_;
   SetupOptions setup_;
   AuditOptions audit_;
   RestoreOptions restore_;

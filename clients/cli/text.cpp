@@ -72,6 +72,51 @@ std::string shortened(std::string_view text, size_t limit) {
   return line.substr(0, size) + " ...";
 }
 
+std::vector<std::string> wrapped(std::string_view text, size_t width) {
+  width = std::max<size_t>(width, 8);
+  std::vector<std::string> lines;
+  if (text.empty()) return lines;
+  const std::string clean = printable(text);
+  std::string line;
+  size_t points = 0;
+  size_t blank = 0;  // bytes of the line up to its last blank
+  const auto end_line = [&](std::string rest) {
+    lines.push_back(std::move(line));
+    line = std::move(rest);
+    points = static_cast<size_t>(std::count_if(
+        line.begin(), line.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+    blank = 0;
+  };
+  for (const char c : clean) {
+    if (c == '\n') {
+      end_line({});
+      continue;
+    }
+    const bool begins = (static_cast<uint8_t>(c) & 0xC0) != 0x80;
+    if (begins && points == width) {
+      if (c == ' ') {
+        end_line({});
+        continue;
+      }
+      std::string rest = line.substr(blank == 0 ? line.size() : blank);
+      if (blank > 0) line.resize(blank - 1);
+      end_line(std::move(rest));
+    }
+    line += c == '\t' ? ' ' : c;
+    if (begins) ++points;
+    if (c == ' ' || c == '\t') blank = line.size();
+  }
+  if (!line.empty()) lines.push_back(std::move(line));
+  return lines;
+}
+
+std::string padded(std::string text, size_t width) {
+  const auto points = static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+  if (points < width) text.append(width - points, ' ');
+  return text;
+}
+
 std::string terminal_json(std::string_view json) {
   std::string out;
   out.reserve(json.size());

@@ -19,6 +19,13 @@ std::string one_line(std::string_view text);
 // one_line() of at most `limit` bytes, never cut inside a code point; " ..." says that it was cut.
 std::string shortened(std::string_view text, size_t limit);
 
+// printable() text in lines of at most `width` code points (at least 8), broken at blanks where
+// there are any. No line for empty text.
+std::vector<std::string> wrapped(std::string_view text, size_t width);
+
+// With blanks behind it until it is `width` code points wide.
+std::string padded(std::string text, size_t width);
+
 // JSON whose strings hold no DEL, C1 or bidirectional control as such, but their \u escapes.
 std::string terminal_json(std::string_view json);
 

@@ -13,6 +13,7 @@
 #include "plugins/gateway/endpoint_file.h"
 #include "plugins/gateway/metrics.h"
 #include "plugins/gateway/registry/registry_host.h"
+#include "plugins/gateway/replay/replays_impl.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/gateway/transport/grpc/backup_service.h"
 #include "plugins/gateway/transport/grpc/server.h"
@@ -134,6 +135,9 @@ class GatewayPlugin : public Plugin {
     gateway_ = std::make_unique<GatewayImpl>(
         World{host().clock(), host().executor(), *ids_, *journal_, *providers_, *tools_},
         config_.options, config_.policy);
+    replays_ = std::make_unique<ReplaysImpl>(
+        World{host().clock(), host().executor(), *ids_, *journal_, *providers_, *tools_}, *gateway_,
+        *gateway_, check_schema_text, kVersion);
     AdminImpl::Facts facts;
     facts.version = kVersion;
     facts.started_at_ms = host().clock().wall_now() / kNanosPerMilli;
@@ -164,7 +168,7 @@ class GatewayPlugin : public Plugin {
     calls_ = std::make_unique<TaskScope>();
     server_ = std::make_unique<transport::GrpcServer>(
         host().executor(), *calls_, host().clock(), *admission_,
-        transport::Faces{*gateway_, *gateway_, *admin_, *audit_});
+        transport::Faces{*gateway_, *gateway_, *admin_, *audit_, *replays_});
     server_->add(transport::backup_service(*backups_));
     if (Status status = server_->start(config_.grpc_listen); !status.ok()) return status;
     admin_->set_endpoint(server_->endpoint());
@@ -332,6 +336,7 @@ class GatewayPlugin : public Plugin {
     admin_.reset();
     audit_.reset();
     checkpointer_.reset();
+    replays_.reset();
     gateway_.reset();
     if (!endpoint_path_.empty()) remove_endpoint(std::exchange(endpoint_path_, {}));
     if (registry_) registry_->close(name_);
@@ -350,6 +355,7 @@ class GatewayPlugin : public Plugin {
   std::unique_ptr<Credentials> credentials_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<GatewayImpl> gateway_;
+  std::unique_ptr<ReplaysImpl> replays_;
   std::unique_ptr<AdminImpl> admin_;
   std::unique_ptr<audit::Checkpointer> checkpointer_;
   std::unique_ptr<AuditImpl> audit_;

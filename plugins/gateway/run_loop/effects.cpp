@@ -1,5 +1,6 @@
 // What happens outside: model turns, tools, questions, timers.
 #include "plugins/common/utf8/utf8.h"
+#include "plugins/gateway/replay/recording.h"
 #include "plugins/gateway/run/recover.h"
 #include "plugins/gateway/run_loop/run_loop.h"
 
@@ -289,7 +290,12 @@ Task<void> RunLoop::run_tool(run::Wanted wanted) {
   const run::Turn* turn = state_.turn();
   if (turn == nullptr || wanted.call_index >= turn->calls.size()) co_return;
   const CancelToken cancel = flights_[wanted.ordinal].cancel;
-  tape::RunEvent event = co_await call_tool(wanted, turn->calls[wanted.call_index].call, cancel);
+  tape::RunEvent event;
+  if (replay::answers_recorded(state_.created)) {
+    event = co_await recall(wanted);
+  } else {
+    event = co_await call_tool(wanted, turn->calls[wanted.call_index].call, cancel);
+  }
   if (ended_ || state_.in_flight.count(wanted.ordinal) == 0) co_return;
   if (event.event_case() == tape::RunEvent::EVENT_NOT_SET) co_return;
   post(std::move(event));

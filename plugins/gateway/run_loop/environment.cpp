@@ -10,13 +10,13 @@ namespace {
 constexpr int64_t kWindowNs = 60 * kNanosPerSecond;
 constexpr size_t kTexts = 64;
 
+}  // namespace
+
 std::string check_schema_text(std::string_view schema_json, std::string_view text) {
   auto schema = json_schema::Schema::parse(schema_json);
   if (!schema.ok()) return schema.status().message();
   return schema->validate(text).message();
 }
-
-}  // namespace
 
 Environment::Environment(World w, Options o, policy::PolicyRules r)
     : world(w), options(std::move(o)), schema_check(check_schema_text) {

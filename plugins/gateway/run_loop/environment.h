@@ -16,6 +16,9 @@
 
 namespace palyra::gateway {
 
+// run::SchemaCheck with JSON Schema.
+std::string check_schema_text(std::string_view schema_json, std::string_view text);
+
 // On the gateway's lane. `tasks` is last: its tasks go first.
 class Environment {
  public:

@@ -1,5 +1,7 @@
 #include "plugins/gateway/run_loop/policy_step.h"
 
+#include "plugins/gateway/replay/recording.h"
+
 namespace palyra::gateway {
 
 palyra::tape::v1::PolicyEvaluated evaluate_policy(Environment& environment, const run::State& state,
@@ -23,6 +25,14 @@ palyra::tape::v1::PolicyEvaluated evaluate_policy(Environment& environment, cons
     return out;
   }
   const palyra::common::v1::ToolCall& call = turn->calls[wanted.call_index].call;
+  if (replay::answers_recorded(state.created)) {
+    out.set_verdict(tape::VERDICT_ALLOW);
+    out.set_rule(replay::kReplayRule);
+    out.set_explanation("answered from the recording; nothing is executed");
+    out.set_effect_class(palyra::common::v1::EFFECT_CLASS_NONE);
+    out.set_parallel_safe(true);
+    return out;
+  }
   const auto catalogue = environment.world.tools.catalogue();
   const auto found = catalogue->tools.find(call.name());
   if (found == catalogue->tools.end()) {

@@ -137,6 +137,8 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   Task<void> run_tool(run::Wanted wanted);
   Task<void> run_compaction(run::Wanted wanted);  // compactor.cpp
   Task<tape::RunEvent> call_tool(run::Wanted wanted, common::v1::ToolCall call, CancelToken cancel);
+  // recorded_tools.cpp
+  Task<tape::RunEvent> recall(run::Wanted wanted);
   Task<void> pause(uint32_t attempt, CancelToken cancel);
   Task<void> store_partial();
   void maybe_store_partial();

@@ -219,7 +219,8 @@ Task<Result<AcceptedInput>> GatewayImpl::accept(Input input) {
     if (!session) {
       session = std::make_shared<Session>(
           environment_.world, environment_.options,
-          new_session(input.caller, input.conversation, (*agent)->agent_id, title_of(input.text)),
+          new_session(input.caller, input.conversation, (*agent)->agent_id, title_of(input.text),
+                      input.repetition.get()),
           0);
     }
     auto accepted = co_await accept_into(input, session, key);
@@ -300,6 +301,9 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     created.set_conversation(doc.conversation());
     created.set_agent_id(doc.agent_id());
     created.set_title(doc.title());
+    if (input.repetition && input.repetition->parent) {
+      *created.mutable_branched_from() = *input.repetition->parent;
+    }
     append(commit, stream, 0, event, now);
   }
   {
@@ -338,6 +342,7 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     created.set_start_after_ms(now / kNanosPerMilli + input.coalesce_ms);
   }
   created.set_purpose(input.purpose);
+  if (input.repetition) apply(*input.repetition, created);
 
   doc.set_updated_at_ms(now / kNanosPerMilli);
   if (direct) {
@@ -363,6 +368,12 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     opening.session_doc = std::move(doc);
     opening.guard = std::move(guard);
     opening.events.push_back(std::move(event));
+    if (input.repetition) {
+      // What had joined the original is there from the beginning.
+      for (const auto& joined : input.repetition->inputs) {
+        *opening.events.emplace_back().mutable_input_added() = joined;
+      }
+    }
     opening.admission = true;
     const Slot<Result<service::CommitResponse>> committed;
     opening.committed = committed;

@@ -42,7 +42,8 @@ Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
 }
 
 api::Session GatewayImpl::new_session(const Caller& caller, const std::string& conversation,
-                                      const std::string& agent_id, const std::string& title) {
+                                      const std::string& agent_id, const std::string& title,
+                                      const Repetition* repetition) {
   api::Session doc;
   doc.set_session_id(environment_.world.ids.ulid());
   doc.set_principal(caller.principal);
@@ -53,6 +54,11 @@ api::Session GatewayImpl::new_session(const Caller& caller, const std::string& c
   doc.set_title(title);
   doc.set_created_at_ms(now_ms());
   doc.set_updated_at_ms(now_ms());
+  if (repetition != nullptr) {
+    doc.set_channel("replay");
+    doc.set_title(repetition->title);
+    if (repetition->parent) set_head(doc, *repetition->parent);
+  }
   return doc;
 }
 

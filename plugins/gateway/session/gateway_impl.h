@@ -4,6 +4,7 @@
 #include "plugins/gateway/agent/agents.h"
 #include "plugins/gateway/delivery/cursor.h"
 #include "plugins/gateway/gateway.h"
+#include "plugins/gateway/replay/replays.h"
 #include "plugins/gateway/run_loop/run_loop.h"
 #include "plugins/gateway/session/documents.h"
 #include "plugins/gateway/session/session.h"
@@ -22,7 +23,7 @@ namespace palyra::gateway {
 // Always: a run that has not ended is in `runs_` with its hub; the first run of a session that is
 // not ended is driven by its loop, those behind it wait in the session's queue. A principal sees
 // its own sessions and runs, the scope admin all.
-class GatewayImpl : public Gateway, public Sessions {
+class GatewayImpl : public Gateway, public Sessions, public Repeats {
  public:
   GatewayImpl(World world, Options options, policy::PolicyRules rules);
   ~GatewayImpl() override;
@@ -87,6 +88,9 @@ class GatewayImpl : public Gateway, public Sessions {
   Task<Result<api::ExplainRunResponse>> explain_run(Caller caller,
                                                     api::ExplainRunRequest request) override;
 
+  // repeat.cpp
+  Task<Result<AcceptedInput>> repeat(Caller caller, Repetition repetition) override;
+
   Load load() const override;
   Task<Status> recover() override;
   void begin_drain() override { draining_ = true; }
@@ -113,12 +117,15 @@ class GatewayImpl : public Gateway, public Sessions {
     tape::QueueMode queue_mode = tape::QUEUE_MODE_UNSPECIFIED;  // the session's
     int64_t coalesce_ms = 0;  // waits so long for more of its conversation; 0 = not
     tape::RunPurpose purpose = tape::RUN_PURPOSE_UNSPECIFIED;
+    // Set if the run repeats another one.
+    std::shared_ptr<const Repetition> repetition;
   };
 
   // gateway_impl.cpp: sessions and runs in memory
   Task<Result<std::shared_ptr<Session>>> open_session(Caller caller, std::string session_id);
   api::Session new_session(const Caller& caller, const std::string& conversation,
-                           const std::string& agent_id, const std::string& title);
+                           const std::string& agent_id, const std::string& title,
+                           const Repetition* repetition = nullptr);
   Task<Result<std::shared_ptr<Session>>> find_session(Caller caller, std::string conversation);
   std::shared_ptr<RunLoop> add_run(std::shared_ptr<Session> session, run::State state,
                                    api::Run doc);
@@ -156,6 +163,9 @@ class GatewayImpl : public Gateway, public Sessions {
                                           std::shared_ptr<RunLoop> loop, std::string key);
   Task<Result<AcceptedInput>> join_waiting(Input input, std::shared_ptr<Session> session,
                                            std::shared_ptr<RunLoop> loop, std::string key);
+
+  // repeat.cpp
+  static void apply(const Repetition& repetition, tape::RunCreated& created);
 
   // runs.cpp
   Task<Result<std::string>> visible_stream(Caller caller, std::string run_id,

@@ -85,7 +85,7 @@ Task<Result<History>> Session::read_history(int64_t tokens, store::SessionView v
   History found;
   int64_t total = 0;
   TurnWalk walk(world_.journal, head());
-  while (seq_ > 0) {
+  for (;;) {
     auto next = co_await walk.next();
     if (!next.ok()) co_return next.status();
     if (!*next) break;

@@ -10,6 +10,7 @@
 #include "plugins/gateway/admission/admission.h"
 #include "plugins/gateway/audit/audit.h"
 #include "plugins/gateway/gateway.h"
+#include "plugins/gateway/replay/replays.h"
 #include "plugins/gateway/sessions.h"
 
 #include <functional>
@@ -37,6 +38,7 @@ struct Faces {
   Sessions& sessions;
   Admin& admin;
   Audit& audit;
+  Replays& replays;
 };
 
 class GrpcServer {

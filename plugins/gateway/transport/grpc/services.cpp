@@ -5,6 +5,7 @@
 #include "palyra/gateway/v1/gateway.grpc.pb.h"
 #include "palyra/gateway/v1/sessions.grpc.pb.h"
 #include "plugins/gateway/transport/grpc/audit_service.h"
+#include "plugins/gateway/transport/grpc/replay_service.h"
 #include "plugins/gateway/transport/grpc/run_stream.h"
 #include "plugins/gateway/transport/grpc/unary.h"
 
@@ -229,6 +230,7 @@ std::vector<std::unique_ptr<grpc::Service>> make_services(TransportContext& cont
   services.push_back(std::make_unique<ApprovalsServiceImpl>(context, faces.gateway));
   services.push_back(std::make_unique<AdminServiceImpl>(context, faces.admin));
   services.push_back(make_audit_service(context, faces.audit));
+  services.push_back(make_replay_service(context, faces.replays));
   return services;
 }
 

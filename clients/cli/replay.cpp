@@ -1,0 +1,420 @@
+// palyra replay, and runs as files.
+#include "clients/cli/commands.h"
+#include "clients/cli/compare_view.h"
+#include "clients/cli/connection.h"
+#include "clients/cli/terminal.h"
+#include "palyra/gateway/v1/replay.grpc.pb.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <sys/stat.h>
+
+namespace palyra::cli {
+
+namespace {
+
+namespace tape = palyra::tape::v1;
+
+using Stub = api::ReplayService::Stub;
+
+constexpr size_t kPartBytes = size_t{1} << 20;
+constexpr size_t kPromptBytes = size_t{1} << 20;
+// Many tapes, or a large file.
+constexpr int kLongSeconds = 3600;
+constexpr int kReplaySeconds = 300;
+constexpr int kWaitPartSeconds = 20;
+
+bool is_file(const std::string& path) {
+  struct stat about {};
+  return ::stat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode);
+}
+
+bool is_ulid(const std::string& word) {
+  return word.size() == 26 &&
+         word.find_first_not_of("0123456789ABCDEFGHJKMNPQRSTVWXYZ") == std::string::npos;
+}
+
+// Wall time in ms of "7d", "36h", "90m" ago, or of a local day such as 2026-11-01; -1 if it is
+// neither.
+int64_t since_ms(const std::string& text) {
+  if (text.empty()) return 0;
+  const int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                          std::chrono::system_clock::now().time_since_epoch())
+                          .count();
+  std::tm day{};
+  const char* end = ::strptime(text.c_str(), "%Y-%m-%d", &day);
+  if (end != nullptr && *end == '\0') {
+    day.tm_isdst = -1;
+    return int64_t{std::mktime(&day)} * 1000;
+  }
+  int64_t number = 0;
+  size_t digits = 0;
+  while (digits < text.size() && digits < 6 && text[digits] >= '0' && text[digits] <= '9') {
+    number = number * 10 + (text[digits++] - '0');
+  }
+  if (digits == 0 || digits + 1 != text.size()) return -1;
+  switch (text[digits]) {
+    case 'm':
+      return now - number * 60'000;
+    case 'h':
+      return now - number * 3'600'000;
+    case 'd':
+      return now - number * 86'400'000;
+    case 'w':
+      return now - number * 7 * 86'400'000;
+    default:
+      return -1;
+  }
+}
+
+std::string line_of(const api::Divergence& divergence) {
+  std::string line = "record " + std::to_string(divergence.seq()) + ": the loop wants " +
+                     divergence.wanted() + ", the tape has " + divergence.recorded();
+  for (int i = 0; i < divergence.fields_size(); ++i) {
+    line += i == 0 ? " with another " : ", ";
+    line += divergence.fields(i);
+  }
+  return one_line(line);
+}
+
+std::string verdict_words(const api::ReplayReport& report) {
+  switch (report.verdict()) {
+    case api::REPLAY_VERDICT_SAME:
+      return styled(Style::kGreen, "the same");
+    case api::REPLAY_VERDICT_OTHER_VERSION:
+      return styled(Style::kYellow, "made by loop version " +
+                                        std::to_string(report.loop_version()) + ", replayed by " +
+                                        std::to_string(report.replayed_by()));
+    case api::REPLAY_VERDICT_ERASED:
+      return styled(Style::kYellow, "erased: it cannot be told");
+    default:
+      return styled(Style::kRed, "diverged");
+  }
+}
+
+void print_report(const api::ReplayReport& report) {
+  std::printf("%s %s: %llu records, %llu decisions compared, %llu differ\n",
+              one_line(report.run_id()).c_str(), verdict_words(report).c_str(),
+              static_cast<unsigned long long>(report.records()),
+              static_cast<unsigned long long>(report.compared()),
+              static_cast<unsigned long long>(report.divergence_count()));
+  for (const auto& divergence : report.divergences()) {
+    std::printf("  %s\n", line_of(divergence).c_str());
+  }
+  const std::string of = std::to_string(report.segments_verified()) + " of " +
+                         std::to_string(report.segments()) + " segments";
+  switch (report.prompt()) {
+    case api::PROMPT_CHECK_VERIFIED:
+      std::printf("prompts verified: %s\n", of.c_str());
+      break;
+    case api::PROMPT_CHECK_NOT_VERIFIABLE:
+      std::printf("prompts not verifiable: %s; %s\n", of.c_str(),
+                  one_line(report.prompt_note()).c_str());
+      break;
+    case api::PROMPT_CHECK_DIFFERS:
+      std::printf("%s: %s\n", styled(Style::kRed, "prompts differ").c_str(),
+                  one_line(report.prompt_note()).c_str());
+      break;
+    default:
+      break;
+  }
+}
+
+int code_of(const api::ReplayReport& report) {
+  const bool version = report.verdict() == api::REPLAY_VERDICT_OTHER_VERSION;
+  if (report.verdict() == api::REPLAY_VERDICT_DIVERGED) return kExitRunFailed;
+  return report.prompt() == api::PROMPT_CHECK_DIFFERS && !version ? kExitRunFailed : kExitOk;
+}
+
+bool changes(const ReplayOptions& options) {
+  return !options.model.empty() || !options.provider.empty() || options.prompt.has_value() ||
+         !options.tools.empty();
+}
+
+// What is to be changed; false after saying what cannot be read.
+bool fill(api::RepeatRunRequest& request, const ReplayOptions& options) {
+  request.set_model(options.model);
+  request.set_provider(options.provider);
+  request.set_tools(options.tools == "live" ? tape::REPLAY_TOOLS_LIVE
+                                            : tape::REPLAY_TOOLS_RECORDED);
+  if (!options.prompt) return true;
+  std::string text = *options.prompt;
+  if (is_file(text)) {
+    std::ifstream in(text, std::ios::binary);
+    std::ostringstream all;
+    all << in.rdbuf();
+    if (!in) {
+      complain("cannot read " + text + ": " + std::strerror(errno), kExitInvalid);
+      return false;
+    }
+    text = all.str();
+  }
+  if (text.size() > kPromptBytes || !is_utf8(text)) {
+    complain("the prompt must be at most 1 MiB of UTF-8", kExitInvalid);
+    return false;
+  }
+  request.set_prompt(text);
+  return true;
+}
+
+int print_message(Connection& connection, const google::protobuf::Message& message) {
+  std::printf("%s\n", to_json(message, connection.options().output == Output::kJson).c_str());
+  return kExitOk;
+}
+
+int print_comparison(Connection& connection, const api::RunComparison& comparison) {
+  if (connection.options().output != Output::kText) return print_message(connection, comparison);
+  std::fputs(render(comparison, terminal_width(1)).c_str(), stdout);
+  return kExitOk;
+}
+
+// Until the run has ended; the exit code if it will not without somebody.
+int wait_for(Connection& connection, const std::string& run_id) {
+  Progress progress("repeating the run as " + run_id);
+  for (;;) {
+    api::WaitRunRequest request;
+    request.set_run_id(run_id);
+    request.set_until_waiting(true);
+    request.set_timeout_ms(int64_t{kWaitPartSeconds} * 1000);
+    api::WaitRunResponse response;
+    auto context = connection.context(kWaitPartSeconds + 10);
+    const auto status = connection.gateway().WaitRun(context.get(), request, &response);
+    if (!status.ok()) return connection.explain(status);
+    const auto& run = response.run();
+    if (run.state() == api::RUN_STATE_WAITING &&
+        run.wait_reason() != api::WAIT_REASON_PROVIDER_CAPACITY) {
+      progress.alive();
+      return complain("the repetition " + run_id +
+                          " waits for somebody; see: palyra approvals list. When it has ended: "
+                          "palyra runs compare " +
+                          run_id,
+                      kExitWaiting);
+    }
+    if (run.finished_at_ms() != 0) return kExitOk;
+  }
+}
+
+// Streams the file to the daemon.
+int send_file(Connection& connection, Stub& stub, const std::string& path,
+              api::ReplayFileRequest first, api::ReplayFileResponse* response) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return complain("cannot read " + path + ": " + std::strerror(errno), kExitNotFound);
+  Progress progress("replaying " + path);
+  auto context = connection.context(kLongSeconds);
+  auto writer = stub.ReplayFile(context.get(), response);
+  std::string part(kPartBytes, '\0');
+  api::ReplayFileRequest request = std::move(first);
+  do {
+    in.read(part.data(), static_cast<std::streamsize>(part.size()));
+    request.set_data(part.data(), static_cast<size_t>(in.gcount()));
+    if (!writer->Write(request)) break;
+    request.Clear();
+  } while (in);
+  writer->WritesDone();
+  const auto status = writer->Finish();
+  progress.alive();
+  if (status.ok()) return kExitOk;
+  // What is wrong with the file is no failure of the daemon.
+  if (status.error_code() == grpc::StatusCode::DATA_LOSS) {
+    return complain(path + ": " + one_line(status.error_message()), kExitInvalid);
+  }
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
+    return complain(path + ": " + one_line(status.error_message()), kExitInvalid);
+  }
+  return connection.explain(status);
+}
+
+int replay_file(Connection& connection, Stub& stub, const ReplayOptions& options) {
+  api::ReplayFileRequest first;
+  api::ReplayFileResponse response;
+  if (changes(options) && !fill(*first.mutable_repeat(), options)) return kExitInvalid;
+  if (const int code = send_file(connection, stub, options.what, first, &response);
+      code != kExitOk) {
+    return code;
+  }
+  if (!response.has_repeated_as()) {
+    if (connection.options().output == Output::kText) {
+      print_report(response.report());
+    } else {
+      print_message(connection, response.report());
+    }
+    return code_of(response.report());
+  }
+  const std::string run_id = response.repeated_as().run_id();
+  if (const int code = wait_for(connection, run_id); code != kExitOk) return code;
+  api::ReplayFileRequest beside;
+  beside.set_compare_with(run_id);
+  if (const int code = send_file(connection, stub, options.what, beside, &response);
+      code != kExitOk) {
+    return code;
+  }
+  return print_comparison(connection, response.comparison());
+}
+
+int replay_all(Connection& connection, Stub& stub, const ReplayOptions& options) {
+  api::ReplayAllRequest request;
+  const int64_t since = since_ms(options.since);
+  if (since < 0) {
+    return complain(
+        "--since " + options.since + " is no time; say for example 7d, 36h, 90m or 2026-11-01",
+        kExitUsage);
+  }
+  request.set_since_ms(since);
+  request.set_session_id(options.session);
+  request.set_limit(static_cast<uint32_t>(options.limit));
+  Progress progress("replaying");
+  auto context = connection.context(kLongSeconds);
+  auto reader = stub.ReplayAll(context.get(), request);
+  api::ReplayAllEvent event;
+  api::ReplayAllSummary summary;
+  const Output output = connection.options().output;
+  bool first = true;
+  uint64_t runs = 0;
+  while (reader->Read(&event)) {
+    if (event.has_summary()) summary = event.summary();
+    const auto& report = event.report();
+    if (output != Output::kText) {
+      if (output == Output::kJson) std::printf(first ? "[" : ",");
+      first = false;
+      print_message(connection, event);
+    } else if (event.has_report() && report.verdict() != api::REPLAY_VERDICT_SAME) {
+      progress.alive();
+      Progress::make_room();
+      std::printf(
+          "%s %s%s\n", one_line(report.run_id()).c_str(), verdict_words(report).c_str(),
+          report.divergences_size() == 0 ? "" : (": " + line_of(report.divergences(0))).c_str());
+    }
+    if (event.has_report() && ++runs % 100 == 0) {
+      progress.describe("replaying: " + std::to_string(runs) + " runs");
+    }
+  }
+  const auto status = reader->Finish();
+  progress.alive();
+  if (!status.ok()) return connection.explain(status);
+  if (output == Output::kJson) std::printf(first ? "[]\n" : "]\n");
+  if (output == Output::kText) {
+    std::printf(
+        "%llu runs: %llu the same, %llu diverged, %llu of other versions, %llu erased; "
+        "%llu decisions compared\n",
+        static_cast<unsigned long long>(summary.runs()),
+        static_cast<unsigned long long>(summary.same()),
+        static_cast<unsigned long long>(summary.diverged()),
+        static_cast<unsigned long long>(summary.other_version()),
+        static_cast<unsigned long long>(summary.erased()),
+        static_cast<unsigned long long>(summary.compared()));
+  }
+  return summary.diverged() == 0 ? kExitOk : kExitRunFailed;
+}
+
+int compare_with_original(Connection& connection, Stub& stub, const std::string& run_id,
+                          const std::string& other) {
+  api::CompareRunsRequest request;
+  request.set_run_id(run_id);
+  request.set_other_run_id(other);
+  api::RunComparison comparison;
+  auto context = connection.context(kReplaySeconds);
+  const auto status = stub.CompareRuns(context.get(), request, &comparison);
+  if (!status.ok()) return connection.explain(status);
+  return print_comparison(connection, comparison);
+}
+
+int replay_one(Connection& connection, Stub& stub, const ReplayOptions& options) {
+  if (changes(options)) {
+    api::RepeatRunRequest request;
+    request.set_run_id(options.what);
+    if (!fill(request, options)) return kExitInvalid;
+    api::RepeatRunResponse response;
+    auto context = connection.context();
+    const auto status = stub.RepeatRun(context.get(), request, &response);
+    if (!status.ok()) return connection.explain(status);
+    if (const int code = wait_for(connection, response.run_id()); code != kExitOk) return code;
+    return compare_with_original(connection, stub, response.run_id(), options.what);
+  }
+  api::ReplayRunRequest request;
+  request.set_run_id(options.what);
+  api::ReplayReport report;
+  Progress progress("replaying");
+  auto context = connection.context(kReplaySeconds);
+  const auto status = stub.ReplayRun(context.get(), request, &report);
+  progress.alive();
+  if (!status.ok()) return connection.explain(status);
+  if (connection.options().output == Output::kText) {
+    print_report(report);
+  } else {
+    print_message(connection, report);
+  }
+  return code_of(report);
+}
+
+}  // namespace
+
+int replay(const GlobalOptions& global, const ReplayOptions& options) {
+  if (options.all == !options.what.empty()) {
+    return complain("name a run or an exported file, or say --all", kExitUsage);
+  }
+  if (options.all && changes(options)) {
+    return complain("--all only checks; change one run at a time", kExitUsage);
+  }
+  if (!options.all && !is_ulid(options.what) && !is_file(options.what)) {
+    return complain(
+        "there is no file " + options.what + ", and it is no run's id; see: palyra runs list",
+        kExitNotFound);
+  }
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  const auto stub = connection.stub<api::ReplayService>();
+  if (options.all) return replay_all(connection, *stub, options);
+  if (is_file(options.what)) return replay_file(connection, *stub, options);
+  return replay_one(connection, *stub, options);
+}
+
+int compare_runs(const GlobalOptions& global, const std::string& run_id, const std::string& other) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  const auto stub = connection.stub<api::ReplayService>();
+  return compare_with_original(connection, *stub, run_id, other);
+}
+
+int export_run(const GlobalOptions& global, const std::string& run_id, const std::string& file) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  const auto stub = connection.stub<api::ReplayService>();
+  const std::string temporary = file + ".part";
+  FILE* out = file.empty() ? stdout : std::fopen(temporary.c_str(), "we");
+  if (out == nullptr) {
+    return complain("cannot write " + temporary + ": " + std::strerror(errno), kExitCannotCreate);
+  }
+  api::ExportRunRequest request;
+  request.set_run_id(run_id);
+  Progress progress("exporting");
+  auto context = connection.context(kLongSeconds);
+  auto reader = stub->ExportRun(context.get(), request);
+  api::FilePart part;
+  while (reader->Read(&part)) std::fwrite(part.data().data(), 1, part.data().size(), out);
+  const auto status = reader->Finish();
+  progress.alive();
+  int code = status.ok() ? kExitOk : connection.explain(status);
+  if (file.empty()) return code;
+  const bool written = std::ferror(out) == 0;
+  const bool closed = std::fclose(out) == 0;
+  if (code == kExitOk &&
+      (!written || !closed || std::rename(temporary.c_str(), file.c_str()) != 0)) {
+    code = complain("cannot write " + file + ": " + std::strerror(errno), kExitCannotCreate);
+  }
+  if (code != kExitOk) {
+    std::remove(temporary.c_str());
+    return code;
+  }
+  std::fprintf(stderr, "%s can be replayed anywhere with: palyra replay %s\n", run_id.c_str(),
+               file.c_str());
+  return kExitOk;
+}
+
+}  // namespace palyra::cli

@@ -1,0 +1,310 @@
+#include "plugins/gateway/replay/replays_impl.h"
+
+#include "plugins/common/utf8/utf8.h"
+#include "plugins/gateway/policy/policy.h"
+#include "plugins/gateway/replay/compare.h"
+#include "plugins/gateway/replay/recording.h"
+#include "plugins/gateway/run/evolve.h"
+#include "plugins/gateway/session/documents.h"
+#include "plugins/gateway/session/turns.h"
+#include "plugins/gateway/session/validate.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace palyra::gateway {
+namespace {
+
+// Of one tape in memory.
+constexpr size_t kTapeBytes = size_t{64} << 20;
+constexpr size_t kPromptBytes = size_t{1} << 20;
+
+Status too_large(const std::string& run_id) {
+  return Status(Code::kResourceExhausted, "the tape of run " + run_id +
+                                              " is larger than 64 MiB; read it page by page with: "
+                                              "palyra tape show " +
+                                              run_id);
+}
+
+std::string run_of_stream(const std::string& stream) {
+  return stream.substr(std::min(stream.find('/') + 1, stream.size()));
+}
+
+run::State fold(const std::vector<replay::Record>& tape) {
+  run::State state;
+  for (const auto& record : tape) run::evolve(state, record.event, record.wall_ns, record.seq);
+  return state;
+}
+
+// The model of a repetition, "instance/model".
+Result<std::string> changed_model(const std::string& before, const api::RepeatRunRequest& request) {
+  const size_t slash = before.find('/');
+  std::string instance = before.substr(0, slash);
+  std::string model = slash == std::string::npos ? std::string() : before.substr(slash + 1);
+  if (!request.model().empty()) {
+    const size_t cut = request.model().find('/');
+    if (cut != std::string::npos && !request.provider().empty()) {
+      return Status(
+          Code::kInvalidArgument,
+          "model \"" + request.model() + "\" names its provider already; leave one of the two out");
+    }
+    if (cut != std::string::npos) return request.model();
+    model = request.model();
+  }
+  if (!request.provider().empty()) instance = request.provider();
+  return instance + "/" + model;
+}
+
+}  // namespace
+
+ReplaysImpl::ReplaysImpl(const World& world, Gateway& gateway, Repeats& repeats,
+                         run::SchemaCheck schema_check, std::string version)
+    : world_(world),
+      gateway_(gateway),
+      repeats_(repeats),
+      schema_check_(std::move(schema_check)),
+      version_(std::move(version)) {}
+
+Task<Result<ReplaysImpl::Tape>> ReplaysImpl::load(std::string run_id) {
+  Tape tape;
+  size_t bytes = 0;
+  uint64_t next = 1;
+  for (;;) {
+    service::ReadRequest request;
+    request.set_stream(run_stream(run_id));
+    request.set_from_seq(next);
+    auto page = co_await world_.journal.read(std::move(request));
+    if (!page.ok()) co_return page.status();
+    for (const auto& record : page->records()) {
+      // What is archived is not in the stream any more.
+      if (record.seq() != next) tape.erased.push_back(next);
+      next = record.seq() + 1;
+      bytes += record.payload().size();
+      if (bytes > kTapeBytes) co_return too_large(run_id);
+      if (record.type() == "erased") continue;
+      if (record.erased()) {
+        tape.erased.push_back(record.seq());
+        continue;
+      }
+      replay::Record& one = tape.records.emplace_back();
+      one.seq = record.seq();
+      one.wall_ns = record.wall_time_ns();
+      // What cannot be read folds as an unknown record.
+      if (!one.event.ParseFromString(record.payload())) one.event.Clear();
+    }
+    if (page->records().empty() || next > page->head_seq()) break;
+  }
+  if (tape.records.empty() && tape.erased.empty()) {
+    co_return Status(Code::kNotFound, "run " + run_id + " has no tape");
+  }
+  co_return tape;
+}
+
+// What the prompts of the run were made of, as far as it is here.
+Task<Result<replay::PromptSources>> ReplaysImpl::sources(Caller caller,
+                                                         const std::vector<replay::Record>& tape) {
+  replay::PromptSources out;
+  const run::State state = fold(tape);
+  const auto& agent = state.created.agent();
+  for (const std::string& digest : replay::prompt_blobs(tape)) {
+    auto blob = co_await world_.journal.get_blob(digest);
+    if (blob.ok()) out.blobs[digest] = std::move(*blob);
+  }
+  for (const std::string& stream : replay::prompt_history(tape)) {
+    api::GetRunRequest get;
+    get.set_run_id(run_of_stream(stream));
+    auto visible = co_await gateway_.get_run(caller, std::move(get));
+    if (!visible.ok()) continue;
+    auto earlier = co_await load(run_of_stream(stream));
+    if (!earlier.ok() || !earlier->erased.empty()) continue;
+    out.history[stream] = run::history_piece(fold(earlier->records), "");
+  }
+  const auto catalogue = world_.tools.catalogue();
+  const std::vector<std::string> allowed(agent.tools().begin(), agent.tools().end());
+  out.catalogue_digest = catalogue->digest;
+  for (const auto& [name, tool] : catalogue->tools) {
+    if (!policy::matches_any(allowed, name)) continue;
+    auto& definition = out.tools.emplace_back();
+    definition.set_name(name);
+    definition.set_description(tool.info.description());
+    definition.set_input_schema_json(tool.info.input_schema_json());
+  }
+  co_return out;
+}
+
+Task<Result<api::ReplayReport>> ReplaysImpl::replay_run(Caller caller,
+                                                        api::ReplayRunRequest request) {
+  api::GetRunRequest get;
+  get.set_run_id(request.run_id());
+  auto run = co_await gateway_.get_run(caller, std::move(get));
+  if (!run.ok()) co_return run.status();
+  auto tape = co_await load(request.run_id());
+  if (!tape.ok()) co_return tape.status();
+  auto pieces = co_await sources(std::move(caller), tape->records);
+  if (!pieces.ok()) co_return pieces.status();
+  co_return replay::replay(tape->records, tape->erased, std::move(*pieces), schema_check_);
+}
+
+Task<Status> ReplaysImpl::replay_all(Caller caller, api::ReplayAllRequest request,
+                                     Send<api::ReplayAllEvent> send) {
+  api::ReplayAllSummary summary;
+  api::ListRunsRequest list;
+  list.set_session_id(request.session_id());
+  list.set_page_size(100);
+  bool more = true;
+  while (more) {
+    auto page = co_await gateway_.list_runs(caller, list);
+    if (!page.ok()) co_return page.status();
+    list.set_page_token(page->next_page_token());
+    more = !page->next_page_token().empty();
+    for (const auto& run : page->runs()) {
+      // Newest first: what follows is older still.
+      if (run.created_at_ms() < request.since_ms() ||
+          (request.limit() > 0 && summary.runs() >= request.limit())) {
+        more = false;
+        break;
+      }
+      if (!ended(run.state())) continue;
+      auto tape = co_await load(run.run_id());
+      if (!tape.ok()) co_return tape.status();
+      api::ReplayAllEvent event;
+      api::ReplayReport& report = *event.mutable_report();
+      report = replay::replay(tape->records, tape->erased, std::nullopt, schema_check_);
+      report.set_run_id(run.run_id());
+      summary.set_runs(summary.runs() + 1);
+      summary.set_compared(summary.compared() + report.compared());
+      switch (report.verdict()) {
+        case api::REPLAY_VERDICT_SAME:
+          summary.set_same(summary.same() + 1);
+          break;
+        case api::REPLAY_VERDICT_OTHER_VERSION:
+          summary.set_other_version(summary.other_version() + 1);
+          break;
+        case api::REPLAY_VERDICT_ERASED:
+          summary.set_erased(summary.erased() + 1);
+          break;
+        default:
+          summary.set_diverged(summary.diverged() + 1);
+      }
+      if (!co_await send(std::move(event))) co_return Status();
+    }
+  }
+  api::ReplayAllEvent event;
+  *event.mutable_summary() = std::move(summary);
+  co_await send(std::move(event));
+  co_return Status();
+}
+
+Task<Result<api::RunComparison>> ReplaysImpl::compare_runs(Caller caller,
+                                                           api::CompareRunsRequest request) {
+  api::GetRunRequest get;
+  get.set_run_id(request.run_id());
+  auto run = co_await gateway_.get_run(caller, get);
+  if (!run.ok()) co_return run.status();
+  auto right = co_await load(request.run_id());
+  if (!right.ok()) co_return right.status();
+  std::string other = request.other_run_id();
+  if (other.empty()) {
+    other = fold(right->records).created.replay_of().run_id();
+    if (other.empty()) {
+      co_return Status(Code::kInvalidArgument, "run " + request.run_id() +
+                                                   " repeats no other run; name the one to compare "
+                                                   "it with");
+    }
+  }
+  get.set_run_id(other);
+  auto visible = co_await gateway_.get_run(caller, get);
+  if (!visible.ok()) co_return visible.status();
+  auto left = co_await load(other);
+  if (!left.ok()) co_return left.status();
+  co_return replay::compare(left->records, right->records);
+}
+
+Task<Result<api::RepeatRunResponse>> ReplaysImpl::repeat_run(Caller caller,
+                                                             api::RepeatRunRequest request) {
+  api::GetRunRequest get;
+  get.set_run_id(request.run_id());
+  auto run = co_await gateway_.get_run(caller, std::move(get));
+  if (!run.ok()) co_return run.status();
+  auto tape = co_await load(request.run_id());
+  if (!tape.ok()) co_return tape.status();
+  if (!tape->erased.empty()) {
+    co_return Status(Code::kFailedPrecondition,
+                     "records of run " + request.run_id() + " were erased; it cannot be repeated");
+  }
+  const run::State state = fold(tape->records);
+  auto parent = co_await parent_of(state);
+  if (!parent.ok()) co_return parent.status();
+  co_return co_await repeat(std::move(caller), std::move(request), tape->records,
+                            std::move(*parent));
+}
+
+// The turn that the run was built on; none if it was the first, or is not here.
+Task<Result<std::optional<tape::TurnRef>>> ReplaysImpl::parent_of(const run::State& state) {
+  std::optional<tape::TurnRef> none;
+  const std::string& turn = state.started.parent_turn();
+  if (turn.empty()) co_return none;
+  auto found = co_await find_turn(world_.journal, state.created.session_id(), turn);
+  if (found.ok()) co_return std::optional<tape::TurnRef>(found->at);
+  if (found.status().code() == Code::kNotFound) co_return none;
+  co_return found.status();
+}
+
+Task<Result<api::RepeatRunResponse>> ReplaysImpl::repeat(Caller caller,
+                                                         api::RepeatRunRequest request,
+                                                         const std::vector<replay::Record>& tape,
+                                                         std::optional<tape::TurnRef> parent) {
+  if (!caller.may("runs.write") && !caller.may("admin")) {
+    co_return Status(Code::kPermissionDenied, "repeating a run needs the scope runs.write");
+  }
+  Status status = check_text("model", request.model(), 0, 256);
+  if (status.ok()) status = check_text("provider", request.provider(), 0, 64);
+  if (status.ok()) status = check_text("prompt", request.prompt(), 0, kPromptBytes);
+  if (!status.ok()) co_return status;
+  const run::State state = fold(tape);
+  if (!state.exists()) {
+    co_return Status(Code::kFailedPrecondition, "the tape does not begin with run_created");
+  }
+  auto model = changed_model(state.created.agent().model(), request);
+  if (!model.ok()) co_return model.status();
+
+  Repetition repetition;
+  repetition.created = state.created;
+  repetition.created.mutable_agent()->set_model(*model);
+  for (const run::Input& input : state.inputs) {
+    tape::InputAdded& joined = repetition.inputs.emplace_back(input.added);
+    joined.set_mode(tape::QUEUE_MODE_COLLECT);
+    joined.clear_start_after_ms();
+  }
+  repetition.title = "replay of " + state.run_id();
+  repetition.parent = std::move(parent);
+  repetition.idempotency_key = request.idempotency_key();
+  if (request.has_prompt()) {
+    std::string digest;
+    if (!request.prompt().empty()) {
+      std::string text = request.prompt();
+      auto stored = co_await world_.journal.put_blob(std::move(text));
+      if (!stored.ok()) co_return stored.status();
+      digest = std::move(*stored);
+    }
+    repetition.created.mutable_agent()->set_system_prompt_digest(digest);
+  }
+  auto& of = *repetition.created.mutable_replay_of();
+  of.set_run_id(state.run_id());
+  of.set_tools(request.tools() == tape::REPLAY_TOOLS_LIVE ? tape::REPLAY_TOOLS_LIVE
+                                                          : tape::REPLAY_TOOLS_RECORDED);
+  if (of.tools() == tape::REPLAY_TOOLS_RECORDED) {
+    std::string recording = replay::record_of(state).SerializeAsString();
+    auto stored = co_await world_.journal.put_blob(std::move(recording));
+    if (!stored.ok()) co_return stored.status();
+    of.set_recording_digest(*stored);
+  }
+  auto accepted = co_await repeats_.repeat(std::move(caller), std::move(repetition));
+  if (!accepted.ok()) co_return accepted.status();
+  api::RepeatRunResponse out;
+  out.set_run_id(accepted->run_id);
+  out.set_session_id(accepted->session_id);
+  co_return out;
+}
+
+}  // namespace palyra::gateway
