@@ -31,7 +31,7 @@ class ReplayServiceImpl final : public api::ReplayService::CallbackService {
   }
   grpc::ServerWriteReactor<api::ReplayAllEvent>* ReplayAll(
       Call* call, const api::ReplayAllRequest* request) override {
-    return serve_stream<api::ReplayAllRequest, api::ReplayAllEvent>(
+    return send_stream<api::ReplayAllRequest, api::ReplayAllEvent>(
         context_, call, request, kScopeRunsRead,
         [this](Caller caller, api::ReplayAllRequest input, Send<api::ReplayAllEvent> send) {
           return replays_.replay_all(std::move(caller), std::move(input), std::move(send));
@@ -39,7 +39,7 @@ class ReplayServiceImpl final : public api::ReplayService::CallbackService {
   }
   grpc::ServerWriteReactor<api::FilePart>* ExportRun(
       Call* call, const api::ExportRunRequest* request) override {
-    return serve_stream<api::ExportRunRequest, api::FilePart>(
+    return send_stream<api::ExportRunRequest, api::FilePart>(
         context_, call, request, kScopeRunsRead,
         [this](Caller caller, api::ExportRunRequest input, Send<api::FilePart> send) {
           return replays_.export_run(std::move(caller), std::move(input), std::move(send));

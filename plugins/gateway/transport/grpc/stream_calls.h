@@ -16,11 +16,11 @@ namespace palyra::gateway::transport {
 // What both directions share. Everything but the On* functions and end() runs on the lane. A call
 // owns itself until gRPC says OnDone, and its coroutine holds it besides.
 template <typename Reactor>
-class StreamCall : public Reactor,
+class OneWayCall : public Reactor,
                    public LiveCall,
-                   public std::enable_shared_from_this<StreamCall<Reactor>> {
+                   public std::enable_shared_from_this<OneWayCall<Reactor>> {
  public:
-  StreamCall(TransportContext& context, RequestContext words, std::string scope)
+  OneWayCall(TransportContext& context, RequestContext words, std::string scope)
       : context_(context), words_(std::move(words)), scope_(std::move(scope)) {}
 
   void begin() {
@@ -84,7 +84,7 @@ class StreamCall : public Reactor,
   }
 
  private:
-  static Task<void> serve(std::shared_ptr<StreamCall> self) {
+  static Task<void> serve(std::shared_ptr<OneWayCall> self) {
     Status status;
     auto caller = self->context_.admission.admit(self->words_);
     if (!caller.ok()) {
@@ -101,7 +101,7 @@ class StreamCall : public Reactor,
   TransportContext& context_;
   const RequestContext words_;
   const std::string scope_;
-  std::shared_ptr<StreamCall> self_;
+  std::shared_ptr<OneWayCall> self_;
   Slot<bool> step_;    // lane
   bool gone_ = false;  // lane: the client is
   std::mutex mutex_;   // guards the one below
@@ -109,12 +109,12 @@ class StreamCall : public Reactor,
 };
 
 template <typename Request, typename Response>
-class ServerStreamCall final : public StreamCall<grpc::ServerWriteReactor<Response>> {
+class ServerStreamCall final : public OneWayCall<grpc::ServerWriteReactor<Response>> {
  public:
   using Handle = std::function<Task<Status>(Caller, Request, Send<Response>)>;
   ServerStreamCall(TransportContext& context, RequestContext words, std::string scope,
                    Request request, Handle handle)
-      : StreamCall<grpc::ServerWriteReactor<Response>>(context, std::move(words), std::move(scope)),
+      : OneWayCall<grpc::ServerWriteReactor<Response>>(context, std::move(words), std::move(scope)),
         request_(std::move(request)),
         handle_(std::move(handle)) {}
 
@@ -137,12 +137,12 @@ class ServerStreamCall final : public StreamCall<grpc::ServerWriteReactor<Respon
 };
 
 template <typename Request, typename Response>
-class ClientStreamCall final : public StreamCall<grpc::ServerReadReactor<Request>> {
+class ClientStreamCall final : public OneWayCall<grpc::ServerReadReactor<Request>> {
  public:
   using Handle = std::function<Task<Result<Response>>(Caller, Receive<Request>)>;
   ClientStreamCall(TransportContext& context, RequestContext words, std::string scope,
                    Response* response, Handle handle)
-      : StreamCall<grpc::ServerReadReactor<Request>>(context, std::move(words), std::move(scope)),
+      : OneWayCall<grpc::ServerReadReactor<Request>>(context, std::move(words), std::move(scope)),
         response_(response),
         handle_(std::move(handle)) {}
 
@@ -175,7 +175,7 @@ class ClientStreamCall final : public StreamCall<grpc::ServerReadReactor<Request
 };
 
 template <typename Request, typename Response>
-grpc::ServerWriteReactor<Response>* serve_stream(
+grpc::ServerWriteReactor<Response>* send_stream(
     TransportContext& context, grpc::CallbackServerContext* call, const Request* request,
     std::string scope, typename ServerStreamCall<Request, Response>::Handle handle) {
   auto stream = std::make_shared<ServerStreamCall<Request, Response>>(
