@@ -265,6 +265,11 @@ Task<Result<api::RepeatRunResponse>> ReplaysImpl::repeat(Caller caller,
   if (!state.exists()) {
     co_return Status(Code::kFailedPrecondition, "the tape does not begin with run_created");
   }
+  if (state.compacts()) {
+    co_return Status(Code::kInvalidArgument, "run " + state.run_id() +
+                                                 " summarised its session; there is nothing in it "
+                                                 "to repeat");
+  }
   auto model = changed_model(state.created.agent().model(), request);
   if (!model.ok()) co_return model.status();
 
