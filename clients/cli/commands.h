@@ -28,6 +28,8 @@ int list_runs(const GlobalOptions& global, const std::string& session, bool acti
 int show_run(const GlobalOptions& global, const std::string& run_id);
 int cancel_run(const GlobalOptions& global, const std::string& run_id, const std::string& reason);
 int attach_run(const GlobalOptions& global, const std::string& run_id, const std::string& approve);
+// explain.cpp; turn 0 = all
+int explain_run(const GlobalOptions& global, const std::string& run_id, int turn, bool full);
 int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds);
 
 // ---- replay.cpp
@@ -58,6 +60,27 @@ int reset_session(const GlobalOptions& global, const std::string& session_id);
 // `mode`: follow-up, collect, steer or interrupt.
 int set_queue_mode(const GlobalOptions& global, const std::string& session_id,
                    const std::string& mode);
+
+// ---- turns.cpp
+int branch_session(const GlobalOptions& global, const std::string& session_id,
+                   const std::string& turn, const std::string& title);
+int rewind_session(const GlobalOptions& global, const std::string& session_id,
+                   const std::string& turn, int back);
+int undo_session(const GlobalOptions& global, const std::string& session_id, bool redo);
+int list_turns(const GlobalOptions& global, const std::string& session_id, bool all, int limit);
+int search_sessions(const GlobalOptions& global, const std::string& text, int limit);
+int pin_fact(const GlobalOptions& global, const std::string& session_id, const std::string& text);
+int unpin_fact(const GlobalOptions& global, const std::string& session_id,
+               const std::string& pin_id);
+int list_pins(const GlobalOptions& global, const std::string& session_id);
+int compact_session(const GlobalOptions& global, const std::string& session_id,
+                    const std::string& model);
+int expand_session(const GlobalOptions& global, const std::string& session_id);
+// A line of a chat that is /undo, /redo, /rewind N, /branch TITLE, /compact MODEL or /pin TEXT,
+// done; nothing if it is another. A branch changes the session.
+class Connection;
+std::optional<int> chat_command(Connection& connection, const std::string& line,
+                                std::string* session);
 
 // ---- tape.cpp; an id is a run's, or a session's with `session`
 int show_tape(const GlobalOptions& global, const std::string& id, bool session, bool payloads);

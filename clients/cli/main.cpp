@@ -198,7 +198,11 @@ class Commands {
         "While a run is active, what you type is taken as the session's queue mode says:\n"
         "  /steer TEXT      the run sees it in its next turn\n"
         "  /interrupt TEXT  what it does now is stopped first\n"
-        "  /queue MODE      follow-up, collect, steer or interrupt, from now on");
+        "  /queue MODE      follow-up, collect, steer or interrupt, from now on\n"
+        "At any time:\n"
+        "  /undo, /rewind N, /redo  go back in the conversation; what tools did stays done\n"
+        "  /branch TITLE            go on in a branch of it\n"
+        "  /compact, /pin TEXT      summarise older turns; keep a fact word for word");
   }
   void add_sessions() {
     auto* sessions = group("sessions", "conversations",
@@ -229,6 +233,52 @@ class Commands {
     auto* reset = add(sessions, "reset", "forget its history as context; the tape stays",
                       [this] { return reset_session(global_, id_); });
     reset->add_option("session", id_, "its id; see sessions list")->required();
+    add_turns(sessions);
+  }
+  CLI::App* add_session(CLI::App* sessions, const std::string& name, const std::string& help,
+                        std::function<int()> action) {
+    auto* command = add(sessions, name, help, std::move(action));
+    command->add_option("session", id_, "its id; see sessions list")->required();
+    return command;
+  }
+  void add_turns(CLI::App* sessions) {
+    auto* turns = add_session(sessions, "turns", "its turns, newest first",
+                              [this] { return list_turns(global_, id_, flag_, limit_); });
+    turns->add_flag("--all", flag_, "also those that its head does not lead to");
+    add_limit(turns);
+    auto* branch = add_session(sessions, "branch", "a new session that begins after a turn of it",
+                               [this] { return branch_session(global_, id_, at_, text_); });
+    branch->add_option("--at", at_, "the turn; default: the newest");
+    branch->add_option("--title", text_, "of the new session");
+    branch->footer("Example:\n  palyra sessions branch ID --at TURN");
+    auto* rewind =
+        add_session(sessions, "rewind", "go on after an earlier turn; nothing is removed",
+                    [this] { return rewind_session(global_, id_, text_, back_); });
+    rewind->add_option("--back", back_, "so many turns")->check(CLI::Range(1, 1000000));
+    rewind->add_option("--to", text_, "a turn; see sessions turns --all");
+    rewind->footer("Example:\n  palyra sessions rewind ID --back 2\nWhat tools did stays done.");
+    auto* undo = add_session(sessions, "undo", "go back by one turn; what tools did stays done",
+                             [this] { return undo_session(global_, id_, flag_); });
+    undo->add_flag("--redo", flag_, "take the last undo or rewind back");
+    auto* compact =
+        add_session(sessions, "compact", "let a model summarise all but the last six turns",
+                    [this] { return compact_session(global_, id_, run_.model); });
+    compact->add_option("--model,-m", run_.model, "instance/model; default: the agent's");
+    compact->footer("The turns stay; see: palyra sessions expand");
+    add_session(sessions, "expand", "show models the turns themselves again, not the summary",
+                [this] { return expand_session(global_, id_); });
+    auto* pin = add_session(sessions, "pin", "a fact or rule that models always see word for word",
+                            [this] { return pin_fact(global_, id_, text_); });
+    pin->add_option("text", text_, "1 to 4,096 bytes")->required();
+    pin->footer("Example:\n  palyra sessions pin ID \"The deadline is Friday.\"");
+    auto* unpin = add_session(sessions, "unpin", "take a pinned fact away",
+                              [this] { return unpin_fact(global_, id_, text_); });
+    unpin->add_option("pin", text_, "its id; see sessions pins")->required();
+    add_session(sessions, "pins", "what is pinned", [this] { return list_pins(global_, id_); });
+    auto* search = add(sessions, "search", "titles and what was said",
+                       [this] { return search_sessions(global_, text_, limit_); });
+    search->add_option("text", text_, "words that must all be there")->required();
+    add_limit(search);
   }
   void add_runs() {
     auto* runs = group("runs", "runs, past and present",
@@ -240,6 +290,13 @@ class Commands {
     add_limit(list);
     auto* show = add(runs, "show", "one run", [this] { return show_run(global_, id_); });
     show->add_option("run", id_, "its id; see runs list")->required();
+    auto* explain = add(runs, "explain", "what went into its prompts, segment by segment",
+                        [this] { return explain_run(global_, id_, turn_, flag_); });
+    explain->add_option("run", id_, "its id; see runs list")->required();
+    explain->add_option("--turn", turn_, "one turn of it; default: all")
+        ->check(CLI::Range(1, 100000));
+    explain->add_flag("--full", flag_, "the content too, compared with what was sent");
+    explain->footer("Example:\n  palyra runs explain RUN --turn 1 --output json");
     auto* cancel =
         add(runs, "cancel", "end it", [this] { return cancel_run(global_, id_, text_); });
     cancel->add_option("run", id_, "its id; see runs list")->required();
@@ -427,9 +484,12 @@ class Commands {
   std::string output_ = "text";
   std::string id_;
   std::string text_;
+  std::string at_;
   std::string scope_ = "once";
   int limit_ = kDefaultListLimit;
   int seconds_ = 60;
+  int back_ = 0;
+  int turn_ = 0;
   bool flag_ = false;
   bool session_ = false;
   std::function<int()> action_;

@@ -259,6 +259,10 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
       }
       if (got != LineReader::Result::kLine) break;
       if (line.find_first_not_of(" \t") == std::string::npos) continue;
+      if (const auto done = chat_command(connection, line, &session)) {
+        code = *done;
+        continue;
+      }
       const ChatLine said = chat_line(line);
       if (said.sets_mode) {
         if (session.empty() && said.mode != tape::v1::QUEUE_MODE_UNSPECIFIED) {

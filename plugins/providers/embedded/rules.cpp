@@ -128,6 +128,30 @@ Answer summarise_results(const ChatRequest& request, int first) {
              (count == 1 ? " tool result:" : " tool results:") + text);
 }
 
+// What the gateway ends its requests for a summary of older turns with.
+constexpr std::string_view kSummaryWish = "Write the summary now.";
+constexpr size_t kSummaryLines = 12;
+
+bool asks_for_summary(std::string_view text) {
+  return text.size() >= kSummaryWish.size() &&
+         text.substr(text.size() - kSummaryWish.size()) == kSummaryWish;
+}
+
+// The beginnings of what the user said; commands in the turns are data here.
+Answer summarise_turns(std::string_view text) {
+  constexpr std::string_view kUser = "[user] ";
+  std::string out;
+  size_t count = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.substr(0, kUser.size()) != kUser) continue;
+    if (++count <= kSummaryLines) out += "\n- " + quote(line.substr(kUser.size()), 60);
+  }
+  return say("Rule-based summary of " + std::to_string(count) + " messages of the user:" + out);
+}
+
 Answer list_tools(const ChatRequest& request) {
   if (request.tools_size() == 0) return say("No tools were offered in this turn.");
   std::string text = "Tools offered in this turn:";
@@ -156,6 +180,7 @@ Answer answer_by_rules(const ChatRequest& request) {
 
   const std::string_view text = request.messages(user).text();
   std::string_view rest;
+  if (asks_for_summary(text)) return summarise_turns(text);
   if (is_command(text, "/echo", &rest)) return say(std::string(rest));
 
   Answer calls;

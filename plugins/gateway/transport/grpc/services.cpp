@@ -117,34 +117,44 @@ class SessionServiceImpl final : public api::SessionService::CallbackService {
                       api::Session* response) override {
     return serve(call, request, response, kScopeRunsWrite, &Sessions::set_queue_mode);
   }
-  Unary* BranchSession(Call* call, const api::BranchSessionRequest* request, api::Session* response) override {
+  Unary* BranchSession(Call* call, const api::BranchSessionRequest* request,
+                       api::Session* response) override {
     return serve(call, request, response, kScopeRunsWrite, &Sessions::branch_session);
   }
-  Unary* RewindSession(Call* call, const api::RewindSessionRequest* request, api::Session* response) override {
+  Unary* RewindSession(Call* call, const api::RewindSessionRequest* request,
+                       api::Session* response) override {
     return serve(call, request, response, kScopeRunsWrite, &Sessions::rewind_session);
   }
-  Unary* ListTurns(Call* call, const api::ListTurnsRequest* request, api::ListTurnsResponse* response) override {
+  Unary* ListTurns(Call* call, const api::ListTurnsRequest* request,
+                   api::ListTurnsResponse* response) override {
     return serve(call, request, response, kScopeRunsRead, &Sessions::list_turns);
   }
-  Unary* SearchSessions(Call* call, const api::SearchSessionsRequest* request, api::SearchSessionsResponse* response) override {
+  Unary* SearchSessions(Call* call, const api::SearchSessionsRequest* request,
+                        api::SearchSessionsResponse* response) override {
     return serve(call, request, response, kScopeRunsRead, &Sessions::search_sessions);
   }
-  Unary* PinFact(Call* call, const api::PinFactRequest* request, palyra::tape::v1::FactPinned* response) override {
+  Unary* PinFact(Call* call, const api::PinFactRequest* request,
+                 palyra::tape::v1::FactPinned* response) override {
     return serve(call, request, response, kScopeRunsWrite, &Sessions::pin_fact);
   }
-  Unary* UnpinFact(Call* call, const api::UnpinFactRequest* request, api::Session* response) override {
+  Unary* UnpinFact(Call* call, const api::UnpinFactRequest* request,
+                   api::Session* response) override {
     return serve(call, request, response, kScopeRunsWrite, &Sessions::unpin_fact);
   }
-  Unary* ListPins(Call* call, const api::ListPinsRequest* request, api::ListPinsResponse* response) override {
+  Unary* ListPins(Call* call, const api::ListPinsRequest* request,
+                  api::ListPinsResponse* response) override {
     return serve(call, request, response, kScopeRunsRead, &Sessions::list_pins);
   }
-  Unary* CompactSession(Call* call, const api::CompactSessionRequest* request, api::CompactSessionResponse* response) override {
+  Unary* CompactSession(Call* call, const api::CompactSessionRequest* request,
+                        api::CompactSessionResponse* response) override {
     return serve(call, request, response, kScopeRunsWrite, &Sessions::compact_session);
   }
-  Unary* ExpandSession(Call* call, const api::ExpandSessionRequest* request, api::Session* response) override {
+  Unary* ExpandSession(Call* call, const api::ExpandSessionRequest* request,
+                       api::Session* response) override {
     return serve(call, request, response, kScopeRunsWrite, &Sessions::expand_session);
   }
-  Unary* ExplainRun(Call* call, const api::ExplainRunRequest* request, api::ExplainRunResponse* response) override {
+  Unary* ExplainRun(Call* call, const api::ExplainRunRequest* request,
+                    api::ExplainRunResponse* response) override {
     return serve(call, request, response, kScopeRunsRead, &Sessions::explain_run);
   }
 

@@ -1,0 +1,282 @@
+// A conversation as a tree of turns: branch, rewind, pin, compact, search.
+#include "clients/cli/commands.h"
+#include "clients/cli/connection.h"
+#include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
+
+#include <charconv>
+#include <cstdio>
+
+namespace palyra::cli {
+
+namespace {
+
+using Stub = api::SessionService::Stub;
+using Gateway = api::GatewayService::Stub;
+
+// A compaction asks a model; the daemon answers earlier.
+constexpr int kWaitSeconds = 20;
+
+int say_head(const api::Session& session) {
+  std::printf("session %s\nhead %s\n", session.session_id().c_str(),
+              session.head_turn().empty() ? "-" : session.head_turn().c_str());
+  return kExitOk;
+}
+
+template <typename Request>
+int session_call(const GlobalOptions& global, const Request& request,
+                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, api::Session*),
+                 const std::function<int(const api::Session&)>& text) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  return call_and_print<Stub, Request, api::Session>(connection, connection.sessions(), method,
+                                                     request, text);
+}
+
+// Waits for the run that compacts; the exit code.
+int follow_compaction(Connection& connection, const std::string& run_id, api::Run* run) {
+  Progress progress("summarising older turns");
+  api::WaitRunResponse response;
+  do {
+    api::WaitRunRequest request;
+    request.set_run_id(run_id);
+    request.set_timeout_ms(int64_t{kWaitSeconds} * 1000);
+    auto context = connection.context(kWaitSeconds + 10);
+    const auto status = connection.gateway().WaitRun(context.get(), request, &response);
+    if (!status.ok()) return connection.explain(status);
+  } while (response.timed_out());
+  progress.alive();
+  *run = response.run();
+  return run->state() == api::RUN_STATE_COMPLETED ? kExitOk : kExitRunFailed;
+}
+
+int compact(Connection& connection, const api::CompactSessionRequest& request, bool quietly) {
+  api::CompactSessionResponse started;
+  auto context = connection.context();
+  const auto status = connection.sessions().CompactSession(context.get(), request, &started);
+  if (!status.ok()) return connection.explain(status);
+  api::Run run;
+  const int code = follow_compaction(connection, started.run_id(), &run);
+  if (run.run_id().empty()) return code;
+  if (connection.options().output != Output::kText && !quietly) {
+    std::printf("%s\n", to_json(run, connection.options().output == Output::kJson).c_str());
+  } else if (code == kExitOk) {
+    std::fprintf(quietly ? stderr : stdout, "%s\n", printable(run.text()).c_str());
+  } else {
+    complain(run.failure().message(), code);
+  }
+  return code;
+}
+
+}  // namespace
+
+int branch_session(const GlobalOptions& global, const std::string& session_id,
+                   const std::string& turn, const std::string& title) {
+  api::BranchSessionRequest request;
+  request.set_session_id(session_id);
+  request.set_turn_id(turn);
+  request.set_title(title);
+  return session_call<api::BranchSessionRequest>(
+      global, request, &Stub::BranchSession, [](const api::Session& session) {
+        say_head(session);
+        std::fprintf(stderr, "Go on in it with: palyra chat --session %s\n",
+                     session.session_id().c_str());
+        return static_cast<int>(kExitOk);
+      });
+}
+
+int rewind_session(const GlobalOptions& global, const std::string& session_id,
+                   const std::string& turn, int back) {
+  api::RewindSessionRequest request;
+  request.set_session_id(session_id);
+  if (turn.empty() == (back == 0)) {
+    return complain("say where to: --to TURN or --back N; see: palyra sessions turns " + session_id,
+                    kExitUsage);
+  }
+  if (back > 0) {
+    request.set_back(static_cast<uint32_t>(back));
+  } else {
+    request.set_turn_id(turn);
+  }
+  return session_call<api::RewindSessionRequest>(global, request, &Stub::RewindSession, say_head);
+}
+
+int undo_session(const GlobalOptions& global, const std::string& session_id, bool redo) {
+  api::RewindSessionRequest request;
+  request.set_session_id(session_id);
+  if (redo) {
+    request.set_redo(true);
+  } else {
+    request.set_back(1);
+    request.set_reason("undo");
+  }
+  return session_call<api::RewindSessionRequest>(global, request, &Stub::RewindSession, say_head);
+}
+
+int list_turns(const GlobalOptions& global, const std::string& session_id, bool all, int limit) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  api::ListTurnsRequest request;
+  request.set_session_id(session_id);
+  request.set_all(all);
+  Table table({"TURN", "WHEN", "", "TOKENS", "MESSAGE", "ANSWER"});
+  return list_and_print<api::TurnInfo, Stub, api::ListTurnsRequest, api::ListTurnsResponse>(
+      connection, connection.sessions(), &Stub::ListTurns, request, limit,
+      [](const api::ListTurnsResponse& response) -> const auto& { return response.turns(); },
+      [&](const api::TurnInfo& turn) {
+        table.add({turn.turn_id(), local_time(turn.time_ms()),
+                   turn.head()        ? "head"
+                   : !turn.on_path()  ? "off"
+                   : turn.compacted() ? "summary"
+                                      : "",
+                   std::to_string(turn.tokens()), shortened(turn.input_preview(), 40),
+                   shortened(turn.answer_preview(), 40)});
+      },
+      [&](bool more) {
+        if (table.empty()) return (void)std::printf("No turns.\n");
+        table.print();
+        if (more) std::fprintf(stderr, "There are more; use --limit.\n");
+      });
+}
+
+int search_sessions(const GlobalOptions& global, const std::string& text, int limit) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  api::SearchSessionsRequest request;
+  request.set_text(text);
+  Table table({"SESSION", "RUN", "WHEN", "TEXT"});
+  return list_and_print<api::SearchHit, Stub, api::SearchSessionsRequest,
+                        api::SearchSessionsResponse>(
+      connection, connection.sessions(), &Stub::SearchSessions, request, limit,
+      [](const api::SearchSessionsResponse& response) -> const auto& { return response.hits(); },
+      [&](const api::SearchHit& hit) {
+        table.add({hit.session_id(), hit.run_id().empty() ? "(title)" : hit.run_id(),
+                   local_time(hit.time_ms()), shortened(hit.text(), 80)});
+      },
+      [&](bool more) {
+        if (table.empty()) return (void)std::printf("Nothing has all of these words.\n");
+        table.print();
+        if (more) std::fprintf(stderr, "There are more; use --limit.\n");
+      });
+}
+
+int pin_fact(const GlobalOptions& global, const std::string& session_id, const std::string& text) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  api::PinFactRequest request;
+  request.set_session_id(session_id);
+  request.set_text(text);
+  return call_and_print<Stub, api::PinFactRequest, tape::v1::FactPinned>(
+      connection, connection.sessions(), &Stub::PinFact, request,
+      [](const tape::v1::FactPinned& pin) {
+        std::printf("pin %s\n", pin.pin_id().c_str());
+        return static_cast<int>(kExitOk);
+      });
+}
+
+int unpin_fact(const GlobalOptions& global, const std::string& session_id,
+               const std::string& pin_id) {
+  api::UnpinFactRequest request;
+  request.set_session_id(session_id);
+  request.set_pin_id(pin_id);
+  return session_call<api::UnpinFactRequest>(global, request, &Stub::UnpinFact, say_head);
+}
+
+int list_pins(const GlobalOptions& global, const std::string& session_id) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  api::ListPinsRequest request;
+  request.set_session_id(session_id);
+  return call_and_print<Stub, api::ListPinsRequest, api::ListPinsResponse>(
+      connection, connection.sessions(), &Stub::ListPins, request,
+      [](const api::ListPinsResponse& response) {
+        Table table({"PIN", "TEXT"});
+        for (const auto& pin : response.pins()) {
+          table.add({pin.pin_id(), shortened(pin.text(), 100)});
+        }
+        if (table.empty()) {
+          std::printf("Nothing is pinned.\n");
+        } else {
+          table.print();
+        }
+        return static_cast<int>(kExitOk);
+      });
+}
+
+int compact_session(const GlobalOptions& global, const std::string& session_id,
+                    const std::string& model) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  api::CompactSessionRequest request;
+  request.set_session_id(session_id);
+  request.set_model(model);
+  return compact(connection, request, false);
+}
+
+int expand_session(const GlobalOptions& global, const std::string& session_id) {
+  api::ExpandSessionRequest request;
+  request.set_session_id(session_id);
+  return session_call<api::ExpandSessionRequest>(global, request, &Stub::ExpandSession, say_head);
+}
+
+std::optional<int> chat_command(Connection& connection, const std::string& line,
+                                std::string* session) {
+  const size_t space = line.find_first_of(" \t");
+  const std::string word = line.substr(0, space);
+  const size_t at = space == std::string::npos ? space : line.find_first_not_of(" \t", space);
+  const std::string rest = at == std::string::npos ? "" : line.substr(at);
+  if (word != "/undo" && word != "/redo" && word != "/rewind" && word != "/branch" &&
+      word != "/compact" && word != "/pin") {
+    return std::nullopt;
+  }
+  if (session->empty()) return complain(word + " needs a session; say something first", kExitUsage);
+  if (word == "/compact") {
+    api::CompactSessionRequest request;
+    request.set_session_id(*session);
+    request.set_model(rest);
+    return compact(connection, request, true);
+  }
+  grpc::Status status;
+  std::string said;
+  auto context = connection.context();
+  if (word == "/pin") {
+    api::PinFactRequest request;
+    tape::v1::FactPinned pin;
+    request.set_session_id(*session);
+    request.set_text(rest);
+    status = connection.sessions().PinFact(context.get(), request, &pin);
+    said = "Pinned.";
+  } else if (word == "/branch") {
+    api::BranchSessionRequest request;
+    api::Session branch;
+    request.set_session_id(*session);
+    request.set_title(rest);
+    status = connection.sessions().BranchSession(context.get(), request, &branch);
+    said = "You are in a branch now, session " + branch.session_id() + "; the other is " + *session;
+    if (status.ok()) *session = branch.session_id();
+  } else {
+    api::RewindSessionRequest request;
+    api::Session moved;
+    request.set_session_id(*session);
+    uint32_t back = 1;
+    if (word == "/rewind") {
+      const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), back);
+      if (parsed.ec != std::errc() || back == 0) {
+        return complain("/rewind wants a number of turns, such as /rewind 2", kExitUsage);
+      }
+    }
+    if (word == "/redo") {
+      request.set_redo(true);
+    } else {
+      request.set_back(back);
+      request.set_reason(word == "/undo" ? "undo" : "rewind");
+    }
+    status = connection.sessions().RewindSession(context.get(), request, &moved);
+    said = word == "/redo" ? "Back again." : "Gone back; what tools did stays done. /redo returns.";
+  }
+  if (!status.ok()) return connection.explain(status);
+  std::fprintf(stderr, "%s\n", styled(Style::kDim, said, 2).c_str());
+  return kExitOk;
+}
+
+}  // namespace palyra::cli
