@@ -137,6 +137,15 @@ int verify_backup(const GlobalOptions& global, const std::string& name);
 int restore_backup(const GlobalOptions& global, const RestoreOptions& options);
 int prune_backups(const GlobalOptions& global, int keep);
 
+// ---- storage.cpp; `yes` = do not ask
+int erase_session(const GlobalOptions& global, const std::string& session_id,
+                  const std::string& reason, bool yes);
+int erase_run(const GlobalOptions& global, const std::string& run_id, const std::string& reason,
+              bool yes);
+int storage_status(const GlobalOptions& global);
+int storage_archive(const GlobalOptions& global, int older_than_days, bool dry_run);
+int storage_vacuum(const GlobalOptions& global);
+
 // ---- setup.cpp
 struct SetupOptions {
   std::string provider;  // "openai", "embedded"; empty = ask

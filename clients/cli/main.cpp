@@ -42,6 +42,7 @@ class Commands {
     add_tape();
     add_approvals();
     add_audit();
+    add_storage();
     add_admin();
     add_backup();
     add_completion();
@@ -233,6 +234,11 @@ class Commands {
     auto* reset = add(sessions, "reset", "forget its history as context; the tape stays",
                       [this] { return reset_session(global_, id_); });
     reset->add_option("session", id_, "its id; see sessions list")->required();
+    auto* erase = add(sessions, "erase", "remove what was said in it, for good",
+                      [this] { return erase_session(global_, id_, text_, flag_); });
+    erase->add_option("session", id_, "its id; see sessions list")->required();
+    add_erase(erase,
+              "palyra sessions erase 01J9ZC3V5N8K2M4P6R7S9T0W1X --reason \"asked to forget\"");
     add_turns(sessions);
   }
   CLI::App* add_session(CLI::App* sessions, const std::string& name, const std::string& help,
@@ -317,6 +323,34 @@ class Commands {
                         [this] { return compare_runs(global_, id_, text_); });
     compare->add_option("run", id_, "its id; see runs list")->required();
     compare->add_option("other", text_, "default: the run that it repeats");
+    auto* erase = add(runs, "erase", "remove what was said in it, for good",
+                      [this] { return erase_run(global_, id_, text_, flag_); });
+    erase->add_option("run", id_, "its id; see runs list")->required();
+    add_erase(erase, "palyra runs erase 01J9ZC3V5N8K2M4P6R7S9T0W1X --reason \"pasted a password\"");
+  }
+  void add_erase(CLI::App* command, const std::string& example) {
+    command->add_option("--reason", text_, "stays on the tape")->required();
+    command->add_flag("--yes,-y", flag_, "do not ask");
+    command->footer(
+        "The tape still verifies and says \"erased\"; backups are not changed.\n"
+        "Example:\n  " +
+        example);
+  }
+  void add_storage() {
+    auto* storage = group("storage", "sizes, archive and free space of the store",
+                          [this] { return storage_status(global_); });
+    add(storage, "status", "sizes, what is archived, what can be given back",
+        [this] { return storage_status(global_); });
+    auto* archive = add(storage, "archive", "move old tapes into files; they still read and verify",
+                        [this] { return storage_archive(global_, days_, flag_); });
+    archive
+        ->add_option("--older-than", days_, "days since a session was last used; 0 = all at rest")
+        ->required()
+        ->check(CLI::Range(0, 36500));
+    archive->add_flag("--dry-run", flag_, "only say how many");
+    archive->footer("Example:\n  palyra storage archive --older-than 90 --dry-run");
+    add(storage, "vacuum", "give free space back to the disk",
+        [this] { return storage_vacuum(global_); });
   }
   void add_replay() {
     auto* command = add(&app_, "replay", "do a run again: check it, or change something",
@@ -490,6 +524,7 @@ class Commands {
   int seconds_ = 60;
   int back_ = 0;
   int turn_ = 0;
+  int days_ = 0;
   bool flag_ = false;
   bool session_ = false;
   std::function<int()> action_;

@@ -240,6 +240,8 @@ Result<GatewayConfig> parse_config(std::string_view json) {
   reader.number("coalesce_ms", config.options.coalesce_ms, 0, 60'000);
   reader.number("checkpoint_every_s", config.checkpoint_every_s, 1, 86'400);
   reader.text("admin_auth_token", config.admin_auth_token);
+  reader.number("retention_ttl_days", config.retention.ttl_days, 0, 36'500);
+  reader.number("retention_max_bytes", config.retention.max_bytes, 0, 1'000'000'000'000'000);
   if (const Json* agents = reader.find("agents")) read_agents(*agents, config.options, status);
   if (const Json* limits = reader.find("limits")) {
     read_limits(*limits, config.options.limits, status);

@@ -4,6 +4,7 @@
 #include "palyra/status.hpp"
 #include "plugins/gateway/admission/admission.h"
 #include "plugins/gateway/policy/policy.h"
+#include "plugins/gateway/retention/plan.h"
 #include "plugins/gateway/session/options.h"
 
 #include <string>
@@ -16,6 +17,7 @@ struct GatewayConfig {
   Options options;
   policy::PolicyRules policy;
   AdmissionLimits admission;
+  retention::Rules retention;
   // "env:NAME" or "file:PATH" of a token that also administers; empty = none.
   std::string admin_auth_token;
   // Seconds from a change to the checkpoint that covers it.

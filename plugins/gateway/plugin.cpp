@@ -14,6 +14,7 @@
 #include "plugins/gateway/metrics.h"
 #include "plugins/gateway/registry/registry_host.h"
 #include "plugins/gateway/replay/replays_impl.h"
+#include "plugins/gateway/retention/storage_impl.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/gateway/transport/grpc/backup_service.h"
 #include "plugins/gateway/transport/grpc/server.h"
@@ -22,6 +23,7 @@
 #include "plugins/gateway/wiring/providers_client.h"
 #include "plugins/gateway/wiring/tools_client.h"
 #include "plugins/gateway/wiring/ulid_ids.h"
+#include "plugins/gateway/wiring/upkeep_client.h"
 
 #include <nlohmann/json.hpp>
 
@@ -39,6 +41,7 @@ constexpr const char* kVersion = "0.1.0";
 // A daemon without a journal is up, too: it can say what is wrong.
 constexpr int64_t kReadyWithoutJournal = 5 * kNanosPerSecond;
 constexpr int64_t kMetricsEvery = 10 * kNanosPerSecond;
+constexpr int64_t kRetentionEvery = 3600 * kNanosPerSecond;
 
 // The names of palyra.daemon/1's "plugins", in its order.
 std::vector<std::string> instance_order(const Result<std::string>& document) {
@@ -138,6 +141,10 @@ class GatewayPlugin : public Plugin {
     replays_ = std::make_unique<ReplaysImpl>(
         World{host().clock(), host().executor(), *ids_, *journal_, *providers_, *tools_}, *gateway_,
         *gateway_, check_schema_text, kVersion);
+    upkeep_ = std::make_unique<UpkeepClient>(host());
+    storage_ = std::make_unique<retention::StorageImpl>(
+        World{host().clock(), host().executor(), *ids_, *journal_, *providers_, *tools_}, *gateway_,
+        *upkeep_, config_.retention);
     AdminImpl::Facts facts;
     facts.version = kVersion;
     facts.started_at_ms = host().clock().wall_now() / kNanosPerMilli;
@@ -168,7 +175,7 @@ class GatewayPlugin : public Plugin {
     calls_ = std::make_unique<TaskScope>();
     server_ = std::make_unique<transport::GrpcServer>(
         host().executor(), *calls_, host().clock(), *admission_,
-        transport::Faces{*gateway_, *gateway_, *admin_, *audit_, *replays_});
+        transport::Faces{*gateway_, *gateway_, *admin_, *audit_, *replays_, *storage_});
     server_->add(transport::backup_service(*backups_));
     if (Status status = server_->start(config_.grpc_listen); !status.ok()) return status;
     admin_->set_endpoint(server_->endpoint());
@@ -276,6 +283,7 @@ class GatewayPlugin : public Plugin {
       }
       if (status.ok()) {
         server_->set_serving(true);
+        start_retention();
         host().info("serving", {{"endpoint", server_->endpoint()}});
         say_ready();
         co_return;
@@ -285,6 +293,15 @@ class GatewayPlugin : public Plugin {
       co_await sleep_until(host().executor(), host().clock().mono_now() +
                                                   std::min<int64_t>(attempt, 10) * kNanosPerSecond);
     }
+  }
+
+  void start_retention() {
+    if (std::exchange(retention_runs_, true)) return;
+    std::function<void(const Status&)> failed = [this](const Status& status) {
+      host().warn("retention could not archive; see: palyra storage status",
+                  {{"reason", status.to_string()}});
+    };
+    host().spawn(storage_->run(kRetentionEvery, std::move(failed)));
   }
 
   Task<void> ready_without_journal() {
@@ -337,6 +354,7 @@ class GatewayPlugin : public Plugin {
     audit_.reset();
     checkpointer_.reset();
     replays_.reset();
+    storage_.reset();
     gateway_.reset();
     if (!endpoint_path_.empty()) remove_endpoint(std::exchange(endpoint_path_, {}));
     if (registry_) registry_->close(name_);
@@ -356,6 +374,8 @@ class GatewayPlugin : public Plugin {
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<GatewayImpl> gateway_;
   std::unique_ptr<ReplaysImpl> replays_;
+  std::unique_ptr<UpkeepClient> upkeep_;
+  std::unique_ptr<retention::StorageImpl> storage_;
   std::unique_ptr<AdminImpl> admin_;
   std::unique_ptr<audit::Checkpointer> checkpointer_;
   std::unique_ptr<AuditImpl> audit_;
@@ -367,6 +387,7 @@ class GatewayPlugin : public Plugin {
   uint64_t bring_up_ = 0;  // the current attempt; an older one ends itself
   bool recovered_ = false;
   bool said_ready_ = false;
+  bool retention_runs_ = false;
   bool draining_ = false;
   bool shut_down_ = false;
 };

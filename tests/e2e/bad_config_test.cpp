@@ -226,7 +226,22 @@ void sql(const std::string& path, const char* statement) {
   sqlite3_close(db);
 }
 
+// What PRAGMA user_version says.
+std::string schema_version(const std::string& path) {
+  sqlite3* db = nullptr;
+  std::string version;
+  EXPECT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  const auto row = [](void* out, int, char** values, char**) {
+    *static_cast<std::string*>(out) = values[0];
+    return 0;
+  };
+  EXPECT_EQ(sqlite3_exec(db, "PRAGMA user_version", row, &version, nullptr), SQLITE_OK);
+  sqlite3_close(db);
+  return version;
+}
+
 TEST_F(BadConfigTest, AJournalOfANewerVersionIsLeftAloneAndSaid) {
+  const std::string version = schema_version(journal());
   sql(journal(), "PRAGMA user_version=99");
   ASSERT_TRUE(daemon_.start()) << daemon_.log();
   const Finished doctor = daemon_.cli({"doctor"});
@@ -236,7 +251,7 @@ TEST_F(BadConfigTest, AJournalOfANewerVersionIsLeftAloneAndSaid) {
   EXPECT_EQ(run.exit_code, 69) << run.err;
   EXPECT_THAT(run.err, HasSubstr("palyra doctor")) << "not: no daemon answers";
   EXPECT_EQ(daemon_.stop(), 0);
-  sql(journal(), "PRAGMA user_version=1");
+  sql(journal(), ("PRAGMA user_version=" + version).c_str());
   expect_all_well_after_repair();
 }
 

@@ -69,7 +69,9 @@ Check journal_check(const Result<pb::InfoResponse>& info) {
   }
   if (!info->write_refusal().empty()) {
     return make("journal", "fail", "the journal refuses writes: " + info->write_refusal(),
-                "free space at " + info->location() + ", then restart the daemon");
+                "free space at " + info->location() +
+                    " (palyra storage status); it goes on by itself, but for an I/O error, "
+                    "which needs a restart of the daemon");
   }
   const std::string room = megabytes(info->free_bytes()) + " free at " + info->location();
   const std::string fix = "free space at " + info->location() + ", or move daemon.state_dir";

@@ -100,6 +100,8 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   size_t sessions_in_memory() const { return sessions_.size(); }
 
  private:
+  friend class Keeper;
+
   // An input on its way in, checked.
   struct Input {
     Caller caller;

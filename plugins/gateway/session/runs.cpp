@@ -1,4 +1,5 @@
 // Runs and tapes as clients see them.
+#include "palyra/service/v1/journal_upkeep.pb.h"
 #include "plugins/common/digest/digest.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/gateway/session/validate.h"
@@ -249,7 +250,14 @@ Task<Result<api::ReadTapeResponse>> GatewayImpl::read_tape(Caller caller,
     entry.set_salt(digest::to_hex(record.salt()));
     entry.set_erased(record.erased());
     if (record.erased()) continue;
-    if (!request.run_id().empty()) {
+    // The first two are the journal's own.
+    if (record.type() == "erased") {
+      service::Erased event;
+      if (event.ParseFromString(record.payload())) entry.set_payload_json(to_json(event));
+    } else if (record.type() == "segment_closed") {
+      service::SegmentClosed event;
+      if (event.ParseFromString(record.payload())) entry.set_payload_json(to_json(event));
+    } else if (!request.run_id().empty()) {
       tape::RunEvent event;
       if (event.ParseFromString(record.payload())) entry.set_payload_json(to_json(event));
     } else {

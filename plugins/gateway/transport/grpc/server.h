@@ -12,6 +12,7 @@
 #include "plugins/gateway/gateway.h"
 #include "plugins/gateway/replay/replays.h"
 #include "plugins/gateway/sessions.h"
+#include "plugins/gateway/storage.h"
 
 #include <functional>
 #include <memory>
@@ -39,6 +40,7 @@ struct Faces {
   Admin& admin;
   Audit& audit;
   Replays& replays;
+  Storage& storage;
 };
 
 class GrpcServer {

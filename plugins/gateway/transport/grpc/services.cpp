@@ -4,6 +4,7 @@
 #include "palyra/gateway/v1/approvals.grpc.pb.h"
 #include "palyra/gateway/v1/gateway.grpc.pb.h"
 #include "palyra/gateway/v1/sessions.grpc.pb.h"
+#include "palyra/gateway/v1/storage.grpc.pb.h"
 #include "plugins/gateway/transport/grpc/audit_service.h"
 #include "plugins/gateway/transport/grpc/replay_service.h"
 #include "plugins/gateway/transport/grpc/run_stream.h"
@@ -18,6 +19,8 @@ using Call = grpc::CallbackServerContext;
 
 // A run may be waited for as long as the request says, and a little.
 constexpr int64_t kWaitRunTimeout = 310 * kNanosPerSecond;
+// A long session is erased and archived run by run.
+constexpr int64_t kEraseTimeout = 310 * kNanosPerSecond;
 
 template <typename Facade, typename Request, typename Response>
 auto bind(Facade& facade, Task<Result<Response>> (Facade::*function)(Caller, Request)) {
@@ -230,6 +233,45 @@ class AdminServiceImpl final : public api::AdminService::CallbackService {
   Admin& admin_;
 };
 
+class StorageServiceImpl final : public api::StorageService::CallbackService {
+ public:
+  StorageServiceImpl(TransportContext& context, Storage& storage)
+      : context_(context), storage_(storage) {}
+
+  Unary* EraseSession(Call* call, const api::EraseSessionRequest* request,
+                      api::EraseResponse* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Storage::erase_session, kEraseTimeout);
+  }
+  Unary* EraseRun(Call* call, const api::EraseRunRequest* request,
+                  api::EraseResponse* response) override {
+    return serve(call, request, response, kScopeRunsWrite, &Storage::erase_run, kEraseTimeout);
+  }
+  Unary* GetStorage(Call* call, const api::GetStorageRequest* request,
+                    api::StorageStatus* response) override {
+    return serve(call, request, response, kScopeAdmin, &Storage::status);
+  }
+  Unary* ArchiveSessions(Call* call, const api::ArchiveSessionsRequest* request,
+                         api::ArchiveSessionsResponse* response) override {
+    return serve(call, request, response, kScopeAdmin, &Storage::archive, kEraseTimeout);
+  }
+  Unary* Vacuum(Call* call, const api::VacuumRequest* request,
+                api::VacuumResponse* response) override {
+    return serve(call, request, response, kScopeAdmin, &Storage::vacuum);
+  }
+
+ private:
+  template <typename Request, typename Response>
+  Unary* serve(Call* call, const Request* request, Response* response, const char* scope,
+               Task<Result<Response>> (Storage::*function)(Caller, Request),
+               int64_t timeout_ns = 0) {
+    return serve_unary<Request, Response>(context_, call, request, response, scope,
+                                          bind(storage_, function), timeout_ns);
+  }
+
+  TransportContext& context_;
+  Storage& storage_;
+};
+
 }  // namespace
 
 std::vector<std::unique_ptr<grpc::Service>> make_services(TransportContext& context,
@@ -241,6 +283,7 @@ std::vector<std::unique_ptr<grpc::Service>> make_services(TransportContext& cont
   services.push_back(std::make_unique<AdminServiceImpl>(context, faces.admin));
   services.push_back(make_audit_service(context, faces.audit));
   services.push_back(make_replay_service(context, faces.replays));
+  services.push_back(std::make_unique<StorageServiceImpl>(context, faces.storage));
   return services;
 }
 
