@@ -81,7 +81,7 @@ Task<Result<ReplaysImpl::Tape>> ReplaysImpl::load(std::string run_id) {
       next = record.seq() + 1;
       bytes += record.payload().size();
       if (bytes > kTapeBytes) co_return too_large(run_id);
-      if (record.type() == "erased") continue;
+      if (record.type() == "erased" || record.type() == "segment_closed") continue;
       if (record.erased()) {
         tape.erased.push_back(record.seq());
         continue;

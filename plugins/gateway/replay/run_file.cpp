@@ -212,7 +212,7 @@ Status RunFileReader::take_record(const api::TapeEntry& entry, const std::string
   chain.hash = std::move(hash);
   chain.seq = entry.seq();
   // The journal's own, see docs/audit-format.md; no part of the run.
-  if (entry.type() == "erased") return {};
+  if (entry.type() == "erased" || entry.type() == "segment_closed") return {};
   Record record;
   record.seq = entry.seq();
   record.wall_ns = entry.time_ns();
