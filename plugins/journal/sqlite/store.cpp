@@ -118,7 +118,7 @@ SqliteStore::SqliteStore(SqliteOptions options, const Clock& clock, Random& rand
       commit_(db_->prepare("COMMIT")),
       rollback_(db_->prepare("ROLLBACK")),
       catalogue_(std::make_shared<const Catalogue>(staged_)),
-      queue_(options_.group_commit_max) {}
+      queue_(options_.group_commit_max, options_.queue) {}
 
 Status SqliteStore::load() {
   // The last one is upkeep's.
@@ -273,9 +273,13 @@ void SqliteStore::commit(v1::CommitRequest request, Done<v1::CommitResponse> don
     return answer(std::move(done),
                   [status](Reader&) { return Result<v1::CommitResponse>(status); });
   }
-  write(std::move(done), [this, request = std::move(request)](bool& wrote) {
-    return applier_.commit(tables_, staged_, request, wrote);
-  });
+  const size_t bytes = request.ByteSizeLong();
+  write(
+      std::move(done),
+      [this, request = std::move(request)](bool& wrote) {
+        return applier_.commit(tables_, staged_, request, wrote);
+      },
+      bytes);
 }
 
 void SqliteStore::declare(v1::DeclareRequest request, Done<v1::DeclareResponse> done) {
@@ -294,8 +298,13 @@ void SqliteStore::declare(v1::DeclareRequest request, Done<v1::DeclareResponse> 
 
 void SqliteStore::put_blob(v1::PutBlobRequest request, std::string uploader,
                            Done<v1::PutBlobResponse> done) {
-  write(std::move(done), [this, request = std::move(request), uploader = std::move(uploader)](
-                             bool& wrote) { return put_part(request, uploader, wrote); });
+  const size_t bytes = request.data().size();
+  write(
+      std::move(done),
+      [this, request = std::move(request), uploader = std::move(uploader)](bool& wrote) {
+        return put_part(request, uploader, wrote);
+      },
+      bytes);
 }
 
 Result<v1::PutBlobResponse> SqliteStore::put_part(const v1::PutBlobRequest& request,

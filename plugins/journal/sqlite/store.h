@@ -32,6 +32,8 @@ struct SqliteOptions {
   size_t group_commit_max = 256;
   // Reading threads, 1..16.
   size_t readers = 2;
+  // What may wait for the writer; more ends RESOURCE_EXHAUSTED, retryable.
+  sqlite::WriteQueue::Bounds queue = {};
   // The database grows no further: writes that need more end RESOURCE_EXHAUSTED. 0 = no limit but
   // the disk's.
   uint64_t max_bytes = 0;
@@ -93,8 +95,9 @@ class SqliteStore : public Store {
   Status start_checkpoints();
   Status load();
 
+  // `bytes`: what the write holds while it waits.
   template <typename T, typename Fn>
-  void write(Done<T> done, Fn fn);
+  void write(Done<T> done, Fn fn, size_t bytes = 0);
   template <typename T, typename Fn>
   void answer(Done<T> done, Fn fn);
   void write_loop();

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 namespace palyra::journal::contract {
@@ -27,14 +28,14 @@ class SqliteBackend : public Backend {
  public:
   SqliteBackend() : path_(directory_.store()) { open(); }
   explicit SqliteBackend(std::string path) : path_(std::move(path)) { open(); }
-  void open() {
-    auto opened = SqliteStore::open({.path = path_}, clock, random);
+  void open(sqlite::WriteQueue::Bounds queue = {}) {
+    auto opened = SqliteStore::open({.path = path_, .queue = queue}, clock, random);
     ASSERT_TRUE(opened.ok()) << opened.status().to_string();
     store_ = std::move(*opened);
   }
-  void reopen() {
+  void reopen(sqlite::WriteQueue::Bounds queue = {}) {
     store_.reset();
-    open();
+    open(queue);
   }
   SqliteStore& store() override { return *store_; }
   SegmentFiles& files() override { return files_; }
@@ -270,6 +271,113 @@ TEST(SqliteStore, CommitsThatCrowdShareSyncs) {
   const auto info = backend.info();
   EXPECT_EQ(info->commits(), 500u);
   EXPECT_LT(info->syncs(), 400u);
+}
+
+// A commit whose completion holds the writer until open() is called.
+class HeldWriter {
+ public:
+  explicit HeldWriter(Store& store) {
+    store.commit(Commit().append("held", "x"), [this](Result<v1::CommitResponse>) {
+      entered_.set_value();
+      opened_.get_future().wait();
+    });
+    entered_.get_future().wait();
+  }
+  void open() { opened_.set_value(); }
+
+ private:
+  std::promise<void> entered_;
+  std::promise<void> opened_;
+};
+
+TEST(SqliteStore, WhatWaitsForTheDiskIsBoundedAndSaysSo) {
+  SqliteBackend backend;
+  backend.reopen({.writes = 3, .bytes = 1u << 20});
+  HeldWriter writer(backend.store());
+  std::vector<std::future<Code>> answers;
+  const auto commit = [&](size_t bytes) {
+    auto answer = std::make_shared<std::promise<Code>>();
+    answers.push_back(answer->get_future());
+    backend.store().commit(
+        Commit().append("s", std::string(bytes, 'x')), [answer](Result<v1::CommitResponse> result) {
+          EXPECT_TRUE(result.ok() || result.status().retryable()) << result.status().to_string();
+          answer->set_value(result.status().code());
+        });
+  };
+  commit(600'000);
+  commit(600'000);  // more bytes than may wait
+  commit(10);
+  commit(10);
+  commit(10);  // more writes than may wait
+  EXPECT_EQ(answers[1].get(), Code::kResourceExhausted);
+  EXPECT_EQ(answers[4].get(), Code::kResourceExhausted);
+  writer.open();
+  EXPECT_EQ(answers[0].get(), Code::kOk);
+  EXPECT_EQ(answers[2].get(), Code::kOk);
+  EXPECT_EQ(answers[3].get(), Code::kOk);
+  commit(2u << 20);  // alone, whatever its size
+  EXPECT_EQ(answers[5].get(), Code::kOk);
+  EXPECT_EQ(backend.read(read("s"))->head_seq(), 4u) << "what was refused changed nothing";
+}
+
+TEST(SqliteStore, ReadsThatDoNotEndHoldNoCommitUp) {
+  SqliteBackend backend;
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(backend.commit(Commit().append("s", "old")).ok());
+  // Somebody in the middle of a scan, as a check of the whole store or a backup is for minutes.
+  sqlite3* scanner = nullptr;
+  ASSERT_EQ(sqlite3_open(backend.path().c_str(), &scanner), SQLITE_OK);
+  sqlite3_stmt* scan = nullptr;
+  ASSERT_EQ(sqlite3_prepare_v2(scanner, "SELECT position FROM record", -1, &scan, nullptr),
+            SQLITE_OK);
+  ASSERT_EQ(sqlite3_step(scan), SQLITE_ROW);
+  // And all the store's own readers are busy until the commits are done.
+  std::promise<void> committed;
+  const std::shared_future<void> done = committed.get_future().share();
+  std::atomic<int> reads{0};
+  for (int i = 0; i < 4; ++i) {
+    backend.store().read(read("s"), [&reads, done](Result<v1::ReadResponse>) {
+      done.wait();
+      ++reads;
+    });
+  }
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(backend.commit(Commit().append("s", std::string(1u << 20, 'x'))).ok());
+  }
+  EXPECT_EQ(reads, 0);
+  committed.set_value();
+  int seen = 1;
+  while (sqlite3_step(scan) == SQLITE_ROW) ++seen;
+  EXPECT_EQ(seen, 10) << "the scan sees the store as it was when it began";
+  sqlite3_finalize(scan);
+  sqlite3_close(scanner);
+  EXPECT_EQ(backend.read(read("s", 0, 1, true))->head_seq(), 30u);
+}
+
+class NoWrite : public sqlite::Write {
+  Status run() override { return {}; }
+  void complete(const Status&) override {}
+};
+
+TEST(WriteQueue, AnIdleWriteGoesAtOnceAndACrowdIsWaitedFor) {
+  sqlite::WriteQueue queue(16, {});
+  const auto push = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      std::unique_ptr<sqlite::Write> write = std::make_unique<NoWrite>();
+      ASSERT_EQ(queue.push(write), sqlite::WriteQueue::Push::kTaken);
+    }
+  };
+  EXPECT_EQ(queue.expected(), 1u);
+  push(1);
+  EXPECT_EQ(queue.take().size(), 1u);
+  EXPECT_EQ(queue.expected(), 1u) << "one at a time: each goes alone, without waiting";
+  push(12);
+  EXPECT_EQ(queue.take().size(), 12u);
+  EXPECT_EQ(queue.expected(), 12u) << "as many are expected again";
+  push(20);
+  EXPECT_EQ(queue.take().size(), 16u);
+  EXPECT_EQ(queue.expected(), 16u);
+  EXPECT_EQ(queue.take().size(), 4u) << "what has not come in time is not waited for";
+  EXPECT_EQ(queue.expected(), 4u);
 }
 
 TEST(SqliteStore, TheLogIsCheckpointedBesideTheWriter) {

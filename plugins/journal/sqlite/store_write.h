@@ -13,6 +13,13 @@ inline Status closing() {
   return {Code::kUnavailable, "the journal is closing", PALYRA_ERROR_RETRYABLE};
 }
 
+inline Status queue_full() {
+  return {Code::kResourceExhausted,
+          "the journal has as many writes waiting as it takes: the disk is slower than what comes; "
+          "try again",
+          PALYRA_ERROR_RETRYABLE};
+}
+
 // A write whose work is fn(wrote) -> Result<T>; `wrote` says that a failure left half of it.
 template <typename T, typename Fn>
 class SqliteStore::WriteOf : public sqlite::Write {
@@ -36,10 +43,15 @@ class SqliteStore::WriteOf : public sqlite::Write {
 };
 
 template <typename T, typename Fn>
-void SqliteStore::write(Done<T> done, Fn fn) {
+void SqliteStore::write(Done<T> done, Fn fn, size_t bytes) {
   std::unique_ptr<sqlite::Write> write =
       std::make_unique<WriteOf<T, Fn>>(std::move(done), std::move(fn));
-  if (!queue_.push(write)) write->complete(closing());
+  write->bytes = bytes;
+  const sqlite::WriteQueue::Push pushed = queue_.push(write);
+  if (pushed == sqlite::WriteQueue::Push::kTaken) return;
+  const Status why = pushed == sqlite::WriteQueue::Push::kFull ? queue_full() : closing();
+  readers_->post([refused = std::shared_ptr<sqlite::Write>(std::move(write)),
+                  why](sqlite::Reader*) { refused->complete(why); });
 }
 
 // Writes and waits: on the thread of upkeep only.

@@ -94,7 +94,7 @@ class SqliteTables : public Tables {
   // The token before the first of a lease that was never taken; see kLeaseFloorName.
   Result<uint64_t> lease_floor();
 
-  HeadCache heads_{16384};
+  HeadCache heads_{4096};
   std::optional<uint64_t> lease_floor_;
   Statement find_stream_, last_record_, add_stream_, add_record_, add_payload_;
   Statement find_document_, add_document_, change_document_, remove_document_;

@@ -3,6 +3,7 @@
 
 #include "palyra/status.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -24,6 +25,9 @@ class Write {
   virtual Status run() = 0;
   // The fate of the batch; called exactly once.
   virtual void complete(const Status& batch) = 0;
+
+  // What it holds while it waits, bytes.
+  size_t bytes = 0;
 };
 
 using Batch = std::vector<std::unique_ptr<Write>>;
@@ -31,12 +35,23 @@ using Batch = std::vector<std::unique_ptr<Write>>;
 // Group commit that adapts: a write that finds the writer idle goes at once, alone. After a batch
 // of many, as many are expected again: the writer waits for them, at most kMostWait, because a sync
 // for half of them costs as much as a sync for all.
+//
+// What waits is bounded, in number and in bytes, so that a disk that stands still costs memory that
+// is known and not more; one write is always taken, whatever its size.
 class WriteQueue {
  public:
-  explicit WriteQueue(size_t batch_max) : batch_max_(batch_max) {}
+  struct Bounds {
+    size_t writes = 4096;
+    size_t bytes = 64 << 20;
+  };
+  enum class Push { kTaken, kFull, kClosed };
 
-  // False after close(): the write is not taken and must be completed by the caller. [any thread]
-  bool push(std::unique_ptr<Write>& write);
+  WriteQueue(size_t batch_max, Bounds bounds) : batch_max_(batch_max), bounds_(bounds) {}
+
+  // Unless taken, the write stays the caller's, who completes it. [any thread]
+  Push push(std::unique_ptr<Write>& write);
+  // How many writes take() waits for: 1 = it goes with the first.
+  size_t expected() const;
   // The next batch; empty = closed and nothing is left. The writer's thread.
   Batch take();
   // Wakes the writer although there is nothing to write: take() then returns an empty batch once.
@@ -47,10 +62,14 @@ class WriteQueue {
  private:
   static constexpr std::chrono::microseconds kMostWait{300};
 
+  size_t expected_locked() const { return std::min(std::max<size_t>(last_batch_, 1), batch_max_); }
+
   const size_t batch_max_;
+  const Bounds bounds_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::unique_ptr<Write>> waiting_;
+  size_t waiting_bytes_ = 0;
   // The writer sleeps until so many wait.
   size_t wake_at_ = 0;
   size_t last_batch_ = 0;
