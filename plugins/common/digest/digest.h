@@ -1,6 +1,8 @@
 // SHA-256 and hex, for whoever names content by its digest.
 #pragma once
 
+#include <openssl/sha.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -8,21 +10,16 @@
 #include <string>
 #include <string_view>
 
-struct evp_md_ctx_st;
-
 namespace palyra::digest {
 
 constexpr size_t kSha256Size = 32;
 using Sha256Value = std::array<uint8_t, kSha256Size>;
 
-// Incremental; may be used again after finish(). Not thread-safe; keep one where many small things
-// are hashed, making one costs more than hashing 200 bytes.
+// Incremental; may be used again after finish(). A value, without memory elsewhere. Not
+// thread-safe.
 class Sha256 {
  public:
   Sha256();
-  ~Sha256();
-  Sha256(Sha256&& other) noexcept;
-  Sha256& operator=(Sha256&& other) noexcept;
 
   Sha256& update(std::string_view data);
   // The digest of all since the beginning or the last finish().
@@ -31,7 +28,7 @@ class Sha256 {
   std::string finish();
 
  private:
-  evp_md_ctx_st* context_;
+  SHA256_CTX context_;
 };
 
 // 32 bytes. [any thread]

@@ -12,13 +12,11 @@ namespace palyra::gateway::run {
 namespace {
 
 std::string serialise(const google::protobuf::MessageLite& message) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
-  }
+  std::string bytes(message.ByteSizeLong(), '\0');
+  google::protobuf::io::ArrayOutputStream stream(bytes.data(), static_cast<int>(bytes.size()));
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  message.SerializeWithCachedSizes(&coded);
   return bytes;
 }
 
@@ -260,15 +258,15 @@ Piece history_piece(const State& state, std::string source) {
   return piece;
 }
 
-service::ChatRequest compile(const std::vector<Piece>& pieces,
+service::ChatRequest compile(std::vector<Piece>& pieces,
                              const std::vector<service::ToolDefinition>& tools,
                              std::string_view model, std::string_view response_schema_json) {
   service::ChatRequest request;
   request.set_model(std::string(model));
   request.set_response_schema_json(std::string(response_schema_json));
-  for (const Piece& piece : pieces) {
+  for (Piece& piece : pieces) {
     if (piece.segment.dropped()) continue;
-    for (const service::ChatMessage& one : piece.messages) {
+    for (service::ChatMessage& one : piece.messages) {
       const int size = request.messages_size();
       if (one.role() == service::ROLE_SYSTEM && size > 0 &&
           request.messages(size - 1).role() == service::ROLE_SYSTEM) {
@@ -276,7 +274,7 @@ service::ChatRequest compile(const std::vector<Piece>& pieces,
         text += "\n\n";
         text += one.text();
       } else {
-        *request.add_messages() = one;
+        *request.add_messages() = std::move(one);
       }
     }
   }
@@ -284,9 +282,11 @@ service::ChatRequest compile(const std::vector<Piece>& pieces,
   return request;
 }
 
-std::string request_digest(service::ChatRequest request) {
-  request.clear_max_output_tokens();
-  return digest::sha256(serialise(request));
+std::string request_digest(const service::ChatRequest& request) {
+  if (request.max_output_tokens() == 0) return digest::sha256(serialise(request));
+  service::ChatRequest unlimited = request;
+  unlimited.clear_max_output_tokens();
+  return digest::sha256(serialise(unlimited));
 }
 
 int64_t tool_tokens(const std::vector<service::ToolDefinition>& tools) {

@@ -52,11 +52,12 @@ Piece history_piece(const State& state, std::string source);
 // The request for the pieces that are not dropped, in their order. Adjacent system messages become
 // one. `model` is without the instance. Fields of the response format and tools are taken as they
 // are.
-service::ChatRequest compile(const std::vector<Piece>& pieces,
+// The messages are moved out of the pieces; their segments stay.
+service::ChatRequest compile(std::vector<Piece>& pieces,
                              const std::vector<service::ToolDefinition>& tools,
                              std::string_view model, std::string_view response_schema_json);
 // SHA-256 of the request without max_output_tokens (which the budget decides later), 32 bytes.
-std::string request_digest(service::ChatRequest request);
+std::string request_digest(const service::ChatRequest& request);
 // Estimated tokens of the tool definitions.
 int64_t tool_tokens(const std::vector<service::ToolDefinition>& tools);
 

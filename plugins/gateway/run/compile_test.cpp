@@ -46,7 +46,10 @@ TEST(Compile, ResultsAreInProposalOrderWhateverOrderTheyCameIn) {
 TEST(Compile, TheSamePiecesGiveTheSameDigestAndTheOutputLimitIsNotInIt) {
   Story story;
   story.begin();
-  const auto request = [&] { return compile({input_piece(story.state)}, {}, "echo", ""); };
+  const auto request = [&] {
+    std::vector<Piece> pieces = {input_piece(story.state)};
+    return compile(pieces, {}, "echo", "");
+  };
   auto other = request();
   other.set_max_output_tokens(5);
   EXPECT_EQ(request_digest(request()), request_digest(other));

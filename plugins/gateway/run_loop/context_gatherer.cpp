@@ -63,23 +63,22 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
     pieces.push_back(std::move(piece));
   }
 
-  const auto catalogue = environment.world.tools.catalogue();
-  std::vector<service::ToolDefinition> tools;
-  if (!state.compacts()) tools = offered_tools(*catalogue, agent);
-
-  const run::ContextPlan plan = run::plan_context(
-      pieces, window, state.limits().max_output_tokens(), run::tool_tokens(tools));
+  // A summary is written without tools.
+  const auto tools = state.compacts() ? std::make_shared<const Environment::Offered>()
+                                      : environment.offered(agent);
+  const run::ContextPlan plan =
+      run::plan_context(pieces, window, state.limits().max_output_tokens(), tools->tokens);
   const bool compaction_wanted = state.compacts()
                                      ? summarised || history->turns.size() > run::kKeptTurns
                                      : run::compaction_wanted(pieces, plan, history->complete);
 
   Gathered out;
   out.request =
-      run::compile(pieces, tools, model_name(agent), state.created.response_schema_json());
+      run::compile(pieces, tools->tools, model_name(agent), state.created.response_schema_json());
   out.event.set_ordinal(ordinal);
   out.event.set_turn(turn);
   for (auto& piece : pieces) *out.event.add_segments() = std::move(piece.segment);
-  out.event.set_catalogue_digest(catalogue->digest);
+  out.event.set_catalogue_digest(environment.world.tools.catalogue()->digest);
   out.event.set_policy_digest(environment.policy_digest());
   out.event.set_tokens(plan.tokens);
   out.event.set_budget_tokens(plan.budget_tokens);

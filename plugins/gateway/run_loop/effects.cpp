@@ -136,6 +136,10 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
   partial_ns_ = environment_.world.clock.mono_now();
   const CancelToken cancel = flights_[wanted.ordinal].cancel;
 
+  if (!request_ && !kept_request_.empty()) {
+    request_.emplace();
+    request_->ParseFromString(kept_request_);
+  }
   if (!request_) {
     // After a restart: the context is on the tape, its text is gathered again.
     auto gathered =
@@ -155,7 +159,9 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
       co_return;
     }
   }
-  service::ChatRequest request = *request_;
+  service::ChatRequest request = std::move(*request_);
+  request_.reset();
+  kept_request_ = request.SerializeAsString();
   request.set_max_output_tokens(wanted.max_output_tokens);
   const std::string& model = state_.created.agent().model();
   const std::string instance = model.substr(0, model.find('/'));

@@ -1,5 +1,7 @@
 #include "plugins/gateway/run_loop/environment.h"
 
+#include "plugins/gateway/run/compile.h"
+#include "plugins/gateway/run_loop/context_gatherer.h"
 #include "plugins/gateway/session/documents.h"
 
 #include <utility>
@@ -79,6 +81,23 @@ Task<int64_t> Environment::context_window(std::string model) {
   }
   windows_[model] = {window, now + kWindowNs};
   co_return window;
+}
+
+std::shared_ptr<const Environment::Offered> Environment::offered(
+    const palyra::tape::v1::AgentSnapshot& agent) {
+  auto catalogue = world.tools.catalogue();
+  if (catalogue != offered_from_) {
+    offered_.clear();
+    offered_from_ = std::move(catalogue);
+  }
+  auto& known = offered_[{agent.tools().begin(), agent.tools().end()}];
+  if (!known) {
+    auto made = std::make_shared<Offered>();
+    made->tools = offered_tools(*offered_from_, agent);
+    made->tokens = run::tool_tokens(made->tools);
+    known = std::move(made);
+  }
+  return known;
 }
 
 Task<Result<std::string>> Environment::text_blob(std::string digest) {

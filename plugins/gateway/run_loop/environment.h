@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace palyra::gateway {
 
@@ -40,11 +41,19 @@ class Environment {
   std::string check_arguments(const Tool& tool, const std::string& arguments_json);
   // Tokens of a model's window; the default where the provider does not say.
   Task<int64_t> context_window(std::string model);
+  // What a run of this agent may use; kept while the catalogue is the same.
+  struct Offered {
+    std::vector<service::v1::ToolDefinition> tools;
+    int64_t tokens = 0;
+  };
+  std::shared_ptr<const Offered> offered(const palyra::tape::v1::AgentSnapshot& agent);
   // Text of a blob that is used again and again.
   Task<Result<std::string>> text_blob(std::string digest);
 
   // Set once by shutdown: nothing is written any more.
   bool stopping = false;
+  // Loops that are there, ended or not.
+  size_t loops = 0;
 
  private:
   struct ParsedSchema {
@@ -60,6 +69,8 @@ class Environment {
   std::map<std::string, ParsedSchema> schemas_;  // by tool
   std::map<std::string, Window> windows_;        // by model
   std::map<std::string, std::string> texts_;     // by digest
+  std::shared_ptr<const Catalogue> offered_from_;
+  std::map<std::vector<std::string>, std::shared_ptr<const Offered>> offered_;  // by patterns
 
  public:
   TaskScope tasks;

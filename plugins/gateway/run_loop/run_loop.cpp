@@ -66,9 +66,14 @@ RunLoop::RunLoop(Environment& environment, std::shared_ptr<Session> session,
       committed_seq_(state_.last_seq),
       stored_state_(doc_.state()),
       stored_reason_(doc_.wait_reason()),
-      cancel_durable_(state_.cancel.has_value()) {}
+      cancel_durable_(state_.cancel.has_value()) {
+  ++environment_.loops;
+}
 
-RunLoop::~RunLoop() { forget_flights(); }
+RunLoop::~RunLoop() {
+  forget_flights();
+  --environment_.loops;
+}
 
 Task<void> RunLoop::run(Opening opening) {
   const auto self = shared_from_this();
@@ -190,6 +195,7 @@ Task<Status> RunLoop::run_local(run::Wanted wanted) {
     if (environment_.stopping) co_return Status();
     if (gathered.ok()) {
       request_ = std::move(gathered->request);
+      kept_request_.clear();
       *event.mutable_context_gathered() = std::move(gathered->event);
       add(std::move(event));
       co_return Status();
@@ -366,8 +372,10 @@ Task<Status> RunLoop::commit() {
   }
 
   int64_t backoff = kFirstBackoffNs;
+  // For another attempt; one block of bytes costs less than a copy of the message.
+  const std::string kept = request.SerializeAsString();
   for (;;) {
-    auto response = co_await session_->commit(request);
+    auto response = co_await session_->commit(std::move(request));
     if (environment_.stopping && !response.ok()) co_return response.status();
     if (response.ok()) {
       after_commit(*response, session_doc);
@@ -381,6 +389,7 @@ Task<Status> RunLoop::commit() {
                          environment_.world.clock.mono_now() + backoff);
     if (environment_.stopping) co_return response.status();
     backoff = std::min(backoff * 2, kLastBackoffNs);
+    request.ParseFromString(kept);
   }
 }
 

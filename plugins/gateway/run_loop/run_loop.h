@@ -171,7 +171,9 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   std::vector<Slot<Status>> cancellers_;  // wait until the cancellation is durable
   bool cancel_durable_;
 
-  std::optional<service::ChatRequest> request_;  // of the turn whose context is in force
+  // Of the turn whose context is in force: until its first attempt, then as bytes for another one.
+  std::optional<service::ChatRequest> request_;
+  std::string kept_request_;
   std::optional<HistoryTurn> finished_turn_;
   // What the compaction in flight came to, until its result is taken from the inbox; then to be
   // appended to the session's stream in the same commit.
