@@ -350,7 +350,13 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   } else {
     doc.set_queued(static_cast<uint32_t>(session->queue.size()) + 1);
   }
-  put_session(commit, doc);
+  // The document of a session in use lags behind by a minute at most while a run is on: the tape
+  // has all of it, and the end of the run writes it.
+  constexpr int64_t kLagMs = 60'000;
+  const bool lags = !fresh && direct && !session->doc().archived() &&
+                    doc.updated_at_ms() - session->doc().updated_at_ms() < kLagMs;
+  if (!lags) put_session(commit, doc);
+
   AcceptedInput out;
   out.session_id = session->id();
   out.run_id = run_id;

@@ -89,7 +89,14 @@ Task<Status> declare_documents(Journal& store) {
 }
 
 std::string owner_key(std::string_view principal) {
-  return digest::to_hex(digest::sha256(principal)).substr(0, 32);
+  // Most commits are of the principal of the one before.
+  thread_local std::string last_principal;
+  thread_local std::string last_key;
+  if (last_key.empty() || last_principal != principal) {
+    last_key = digest::to_hex(digest::sha256(principal)).substr(0, 32);
+    last_principal = principal;
+  }
+  return last_key;
 }
 
 std::string session_key(std::string_view principal, std::string_view device_id,

@@ -13,6 +13,8 @@ GatewayImpl::GatewayImpl(World world, Options options, policy::PolicyRules rules
 GatewayImpl::~GatewayImpl() {
   environment_.stopping = true;
   environment_.tasks.clear();
+  runs_.clear();
+  sessions_.clear();
 }
 
 Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
@@ -161,14 +163,19 @@ Task<void> GatewayImpl::take_next_at(std::shared_ptr<Session> session, int64_t m
 
 // A session without runs stays for a while, because the next message often follows.
 void GatewayImpl::rest(const std::shared_ptr<Session>& session) {
-  resting_.push_back(session->id());
+  resting_.emplace_back(session->id(), ++session->rests);
   while (resting_.size() > environment_.options.idle_sessions) {
-    const std::string oldest = std::move(resting_.front());
+    const auto [oldest, rest] = std::move(resting_.front());
     resting_.pop_front();
     const auto found = sessions_.find(oldest);
-    if (found != sessions_.end() && found->second->idle() && found->second.use_count() == 1) {
-      sessions_.erase(found);
+    if (found == sessions_.end() || found->second->rests != rest) continue;
+    if (!found->second->idle()) continue;
+    if (found->second.use_count() > 1) {
+      // Somebody looks at it; its turn comes again.
+      resting_.emplace_back(oldest, rest);
+      break;
     }
+    sessions_.erase(found);
   }
 }
 

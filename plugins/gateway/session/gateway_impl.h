@@ -98,6 +98,7 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
 
   // Sessions in memory; O(active).
   size_t sessions_in_memory() const { return sessions_.size(); }
+  size_t runs_in_memory() const { return environment_.loops; }
 
  private:
   friend class Keeper;
@@ -206,12 +207,17 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   // recovery.cpp
   struct Recovery;
   Task<void> recover_sessions(std::shared_ptr<Recovery> recovery);
-  Task<Status> recover_session(std::string session_id, std::vector<api::Run> runs);
-  Task<Status> recover_run(std::shared_ptr<Session> session, api::Run doc);
+  Task<Status> recover_session(std::shared_ptr<Recovery> recovery, std::string session_id,
+                               std::vector<api::Run> runs);
+  Task<Status> recover_run(std::shared_ptr<Recovery> recovery, std::shared_ptr<Session> session,
+                           api::Run doc);
+  void begin_recovered(const std::shared_ptr<Recovery>& recovery);
+  Task<void> begin_runs(std::shared_ptr<Recovery> recovery);
 
   Agents agents_;
   std::unordered_map<std::string, std::shared_ptr<Session>> sessions_;
-  std::deque<std::string> resting_;  // sessions without runs, oldest first; may name others
+  // Sessions without runs, oldest first; one that was used again meanwhile has a later entry too.
+  std::deque<std::pair<std::string, uint64_t>> resting_;
   std::unordered_map<std::string, std::shared_ptr<RunLoop>> runs_;
   bool draining_ = false;
   bool declared_ = false;

@@ -3,6 +3,8 @@
 #include "plugins/gateway/session/gateway_impl.h"
 
 #include <algorithm>
+#include <deque>
+#include <unordered_set>
 #include <utility>
 
 namespace palyra::gateway {
@@ -10,14 +12,31 @@ namespace {
 
 // Sessions that are read at once: enough to keep the journal's readers busy.
 constexpr size_t kAtOnce = 64;
+// Runs whose first commit is under way at once, and those that begin before all are read: the
+// others wait, so that many runs do not keep the daemon from serving.
+constexpr size_t kBegunAtOnce = 64;
+constexpr size_t kBegunEarly = 128;
 
 }  // namespace
 
+// Sessions are read by `workers` tasks, runs that were read begin by `beginners`.
 struct GatewayImpl::Recovery {
   std::map<std::string, std::vector<api::Run>> sessions;  // those not begun
+  std::unordered_set<std::string> partials;               // runs with partial text
   size_t workers = 0;
   Status status;  // the first failure
   Slot<bool> done;
+
+  struct Read {
+    std::shared_ptr<RunLoop> loop;
+    RunLoop::Opening opening;
+  };
+  std::deque<Read> runs;  // read, not begun
+  size_t begun = 0;
+  size_t beginners = 0;
+  bool all_read = false;
+
+  bool may_begin() const { return !runs.empty() && (all_read || begun < kBegunEarly); }
 };
 
 Task<Status> GatewayImpl::recover() {
@@ -45,19 +64,57 @@ Task<Status> GatewayImpl::recover() {
     cursor = page->next_cursor();
   } while (!cursor.empty());
   if (recovery->sessions.empty()) co_return Status();
+  // Few runs have partial text, so the keys are asked for once and not run by run.
+  do {
+    service::QueryRequest query;
+    query.set_collection(kPartials);
+    query.set_limit(4);
+    query.set_cursor(cursor);
+    auto page = co_await environment_.world.journal.query(std::move(query));
+    if (!page.ok()) co_return page.status();
+    for (const auto& document : page->documents()) recovery->partials.insert(document.key());
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
   recovery->workers = std::min(kAtOnce, recovery->sessions.size());
   for (size_t i = recovery->workers; i > 0; --i) {
     environment_.tasks.spawn(recover_sessions(recovery));
   }
   const Slot<bool> done = recovery->done;
   co_await done;
+  recovery->all_read = true;
+  begin_recovered(recovery);
   co_return recovery->status;
+}
+
+// Starts as many beginners as there is work for.
+void GatewayImpl::begin_recovered(const std::shared_ptr<Recovery>& recovery) {
+  while (recovery->may_begin() && recovery->beginners < kBegunAtOnce) {
+    ++recovery->beginners;
+    environment_.tasks.spawn(begin_runs(recovery));
+  }
+}
+
+Task<void> GatewayImpl::begin_runs(std::shared_ptr<Recovery> recovery) {
+  while (recovery->may_begin() && !environment_.stopping) {
+    Recovery::Read next = std::move(recovery->runs.front());
+    recovery->runs.pop_front();
+    ++recovery->begun;
+    // One that has nothing to write, because it waits for somebody, is not waited for.
+    const bool writes = !next.opening.events.empty();
+    const Slot<Result<service::CommitResponse>> committed;
+    if (writes) next.opening.committed = committed;
+    environment_.tasks.spawn(next.loop->run(std::move(next.opening)));
+    if (!writes) continue;
+    const auto response = co_await committed;
+    static_cast<void>(response.ok());
+  }
+  --recovery->beginners;
 }
 
 Task<void> GatewayImpl::recover_sessions(std::shared_ptr<Recovery> recovery) {
   while (!recovery->sessions.empty() && !environment_.stopping) {
     auto next = recovery->sessions.extract(recovery->sessions.begin());
-    const Status status = co_await recover_session(next.key(), std::move(next.mapped()));
+    const Status status = co_await recover_session(recovery, next.key(), std::move(next.mapped()));
     if (!status.ok() && recovery->status.ok()) recovery->status = status;
   }
   if (--recovery->workers == 0) {
@@ -65,7 +122,8 @@ Task<void> GatewayImpl::recover_sessions(std::shared_ptr<Recovery> recovery) {
   }
 }
 
-Task<Status> GatewayImpl::recover_session(std::string session_id, std::vector<api::Run> runs) {
+Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
+                                          std::string session_id, std::vector<api::Run> runs) {
   // Sorted by age; a run that had begun comes before those that waited for it.
   std::sort(runs.begin(), runs.end(), [](const api::Run& a, const api::Run& b) {
     const bool a_waits = a.state() == api::RUN_STATE_QUEUED;
@@ -84,7 +142,7 @@ Task<Status> GatewayImpl::recover_session(std::string session_id, std::vector<ap
     session = sessions_.emplace(session_id, *loaded).first->second;
   }
   for (auto& run : runs) {
-    const Status status = co_await recover_run(session, std::move(run));
+    const Status status = co_await recover_run(recovery, session, std::move(run));
     if (!status.ok()) co_return status;
   }
   if (session->active_run.empty() && !session->queue.empty()) {
@@ -93,7 +151,8 @@ Task<Status> GatewayImpl::recover_session(std::string session_id, std::vector<ap
   co_return Status();
 }
 
-Task<Status> GatewayImpl::recover_run(std::shared_ptr<Session> session, api::Run doc) {
+Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
+                                      std::shared_ptr<Session> session, api::Run doc) {
   const std::string run_id = doc.run_id();
   run::State state;
   uint64_t next = 1;
@@ -116,16 +175,20 @@ Task<Status> GatewayImpl::recover_run(std::shared_ptr<Session> session, api::Run
 
   std::string shown;
   bool partial_stored = false;
-  service::GetRequest get;
-  get.set_collection(kPartials);
-  get.set_key(run_id);
-  auto partial = co_await environment_.world.journal.get(std::move(get));
-  if (!partial.ok()) co_return partial.status();
-  if (partial->has_document()) {
+  service::GetResponse partial;
+  if (recovery->partials.count(run_id) != 0) {
+    service::GetRequest get;
+    get.set_collection(kPartials);
+    get.set_key(run_id);
+    auto got = co_await environment_.world.journal.get(std::move(get));
+    if (!got.ok()) co_return got.status();
+    partial = std::move(*got);
+  }
+  if (partial.has_document()) {
     partial_stored = true;
     tape::ModelTurnInterrupted stored;
     const run::Effect* effect = run::model_in_flight(state);
-    if (stored.ParseFromString(partial->document().value()) && effect != nullptr &&
+    if (stored.ParseFromString(partial.document().value()) && effect != nullptr &&
         stored.ordinal() == effect->ordinal && stored.attempt() == effect->attempt) {
       shown = stored.partial_text();
     }
@@ -152,13 +215,15 @@ Task<Status> GatewayImpl::recover_run(std::shared_ptr<Session> session, api::Run
     co_return Status();
   }
   session->active_run = run_id;
+  session->runs(run_id);
   for (const auto& id : questions) {
     auto approval = co_await gateway::load<api::Approval>(environment_.world.journal, kApprovals,
                                                           id, "approval " + id);
     if (!approval.ok()) co_return approval.status();
     loop->know_approval(std::move(*approval));
   }
-  environment_.tasks.spawn(loop->run(std::move(opening)));
+  recovery->runs.push_back({loop, std::move(opening)});
+  begin_recovered(recovery);
   co_return Status();
 }
 

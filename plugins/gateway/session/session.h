@@ -69,6 +69,8 @@ class Session {
   // After a commit with records of the session's stream, or its document.
   void committed(const service::CommitResponse& response, api::Session doc);
   void give_up() { lost_ = true; }
+  // What the stored document may not say yet: this run is on.
+  void runs(const std::string& run_id) { doc_.set_active_run(run_id); }
 
   // Earlier turns as context, walking back from the head until `tokens` are reached, or a summary,
   // or the beginning. Read once, then kept.
@@ -91,6 +93,7 @@ class Session {
   std::deque<std::string> queue;
   // When somebody looks whether the first of the queue may begin, by mono time; 0 = nobody will.
   int64_t looks_at_ns = 0;
+  uint64_t rests = 0;  // how often it was left without runs
 
  private:
   Task<Result<History>> read_history(int64_t tokens, store::SessionView view);

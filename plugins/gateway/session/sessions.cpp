@@ -96,6 +96,9 @@ Task<Result<api::ListSessionsResponse>> GatewayImpl::list_sessions(
           (session.archived() && !request.include_archived())) {
         continue;
       }
+      // What is in use is ahead of its document.
+      const auto known = sessions_.find(document.key());
+      if (known != sessions_.end()) session = known->second->doc();
       *out.add_sessions() = std::move(session);
     }
     cursor = page->next_cursor();

@@ -160,6 +160,69 @@ TEST(Sessions, MemoryHoldsThoseInUseAndAFewMore) {
   EXPECT_LE(house.gateway->sessions_in_memory(), 4u);
 }
 
+TEST(Sessions, ManyRunsLeaveNothingBehindInMemory) {
+  Options options = test_options();
+  options.idle_sessions = 8;
+  House house(0, options);
+  std::string session;
+  for (int i = 0; i < 2000; ++i) {
+    // Sessions come and go, some runs are watched, some are cancelled.
+    const auto sent = house.send("hi", i % 20 == 0 ? std::string() : session);
+    ASSERT_TRUE(sent.ok()) << sent.status().to_string();
+    session = sent->session_id;
+    if (i % 3 == 0) {
+      const auto watch = house.attach(sent->run_id);
+      ASSERT_NE(watch, nullptr);
+      EXPECT_FALSE(house.all(*watch).empty());
+    }
+    if (i % 7 == 0) {
+      api::CancelRunRequest cancel;
+      cancel.set_run_id(sent->run_id);
+      EXPECT_TRUE(house.run(house.gateway->cancel_run(House::caller(), cancel)).ok());
+    }
+    house.executor.run_until_idle();
+  }
+  EXPECT_EQ(house.gateway->runs_in_memory(), 0u);
+  EXPECT_LE(house.gateway->sessions_in_memory(), 8u);
+  const Gateway::Load load = house.gateway->load();
+  EXPECT_EQ(load.active_runs + load.waiting_runs + load.queued_inputs, 0u);
+  EXPECT_TRUE(house.executor.idle()) << "a timer of a run that has ended";
+}
+
+TEST(Sessions, ASessionThatIsUsedAgainAndAgainIsNotReadAgain) {
+  Options options = test_options();
+  options.idle_sessions = 4;
+  House house(0, options);
+  std::string sessions[3];
+  for (int i = 0; i < 30; ++i) {
+    std::string& session = sessions[i % 3];
+    const auto sent = house.send("hi", session);
+    ASSERT_TRUE(sent.ok());
+    session = sent->session_id;
+    house.executor.run_until_idle();
+  }
+  EXPECT_EQ(house.gateway->sessions_in_memory(), 3u);
+}
+
+TEST(Sessions, TheListShowsTheRunOfASessionWhoseDocumentLags) {
+  House house;
+  const auto first = house.send("one");
+  ASSERT_TRUE(first.ok());
+  house.executor.run_until_idle();
+  house.providers.hang({"well"});
+  const auto second = house.send("two", first->session_id);
+  ASSERT_TRUE(second.ok());
+  const auto active = [&] {
+    const auto list = house.run(house.gateway->list_sessions(House::caller(), {}));
+    return list.ok() && list->sessions_size() == 1 ? list->sessions(0).active_run() : "none";
+  };
+  EXPECT_EQ(active(), second->run_id);
+  house.crash();
+  house.providers.hang({"well"});
+  house.start();
+  EXPECT_EQ(active(), second->run_id);
+}
+
 // What a client has put together from a subscription.
 struct Client {
   uint64_t seq = 0;
