@@ -20,6 +20,7 @@ namespace palyra::bench {
 namespace {
 
 double seconds_per_measurement = 3;
+uint64_t runs_of_soak = 100'000;
 
 std::string machine() {
   std::ifstream file("/proc/cpuinfo");
@@ -74,7 +75,7 @@ void print_row(const Row& row) {
 std::vector<Benchmark> all_benchmarks() {
   std::vector<Benchmark> all;
   for (auto group : {journal_benchmarks, stream_benchmarks, start_benchmarks, call_benchmarks,
-                     audit_benchmarks}) {
+                     growth_benchmarks, soak_benchmarks, audit_benchmarks}) {
     for (auto& benchmark : group()) all.push_back(std::move(benchmark));
   }
   std::stable_sort(all.begin(), all.end(), [](const Benchmark& a, const Benchmark& b) {
@@ -94,6 +95,7 @@ double Samples::at(double quantile) const {
 }
 
 double measuring_seconds() { return seconds_per_measurement; }
+uint64_t soak_runs() { return runs_of_soak; }
 
 int main(int argc, char** argv) {
   CLI::App app("Measures Palyra's budgets, each beside its limit.");
@@ -105,6 +107,9 @@ int main(int argc, char** argv) {
   app.add_flag("--json", json, "JSON lines instead of a table");
   app.add_option("--seconds", seconds_per_measurement, "of each measurement")
       ->check(CLI::Range(0.1, 600.0))
+      ->capture_default_str();
+  app.add_option("--runs", runs_of_soak, "of the soak, P13")
+      ->check(CLI::Range(1'000, 100'000'000))
       ->capture_default_str();
   app.add_option("rows", wanted, "such as P1 P3; all without");
   CLI11_PARSE(app, argc, argv);

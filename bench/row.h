@@ -52,8 +52,12 @@ std::vector<Benchmark> stream_benchmarks();   // P3 P4 P5
 std::vector<Benchmark> start_benchmarks();    // P7 P14
 std::vector<Benchmark> call_benchmarks();     // P9
 std::vector<Benchmark> audit_benchmarks();    // A1
+std::vector<Benchmark> growth_benchmarks();   // P10 P12
+std::vector<Benchmark> soak_benchmarks();     // P13
 
 // Seconds that one measurement may take; from --seconds.
 double measuring_seconds();
+// Runs of the soak; from --runs.
+uint64_t soak_runs();
 
 }  // namespace palyra::bench

@@ -2,14 +2,10 @@
 #include "bench/clock.h"
 #include "bench/limits.h"
 #include "bench/row.h"
-#include "tests/e2e/daemon.h"
+#include "bench/run_client.h"
 
-#include <condition_variable>
-#include <fstream>
-#include <mutex>
-#include <sstream>
+#include <functional>
 #include <stdexcept>
-#include <unistd.h>
 
 namespace palyra::bench {
 
@@ -19,34 +15,6 @@ namespace api = palyra::gateway::v1;
 using Stream = grpc::ClientReaderWriter<api::RunStreamRequest, api::RunStreamEvent>;
 
 constexpr double kMicro = 1e6;
-
-// A daemon that answers with its offline model and refuses no pace.
-e2e::DaemonOptions unhindered() {
-  e2e::DaemonOptions options;
-  options.model = "embedded/bench";
-  options.gateway =
-      "[gateway.rate_limit]\nrequests_per_second = 1e6\nburst = 1e6\n"
-      "[gateway.limits]\nmax_output_tokens = 10000000\n";
-  return options;
-}
-
-// Seconds of processor time a process has had, all threads.
-double processor_seconds(const std::string& process) {
-  std::ifstream file("/proc/" + process + "/stat");
-  std::string line;
-  std::getline(file, line);
-  std::istringstream fields(line.substr(line.rfind(')') + 2));
-  std::string skipped;
-  double user = 0;
-  double system = 0;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
-
-void start(e2e::Daemon& daemon) {
-  if (!daemon.start()) throw std::runtime_error("the daemon did not start:\n" + daemon.log());
-}
 
 api::RunStreamRequest start_request(const std::string& text, const std::string& session = "") {
   api::RunStreamRequest request;
@@ -160,63 +128,6 @@ std::vector<Row> token_forwarding() {
   return {std::move(row)};
 }
 
-// One of many clients: starts a run, reads it to its end, starts the next in the same session.
-class Client : public grpc::ClientBidiReactor<api::RunStreamRequest, api::RunStreamEvent> {
- public:
-  Client(e2e::Daemon& daemon, api::GatewayService::Stub& stub, std::function<bool()> another)
-      : daemon_(daemon), stub_(stub), another_(std::move(another)) {}
-
-  void run() {
-    context_ = std::make_unique<grpc::ClientContext>();
-    context_->AddMetadata("authorization", bearer_.empty() ? bearer() : bearer_);
-    request_ = start_request("/deltas 20 64");
-    stub_.async()->RunStream(context_.get(), this);
-    StartWrite(&request_);
-    StartRead(&event_);
-    StartCall();
-  }
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    if (session_.empty()) session_ = event_.session_id();
-    StartRead(&event_);
-  }
-  void OnDone(const grpc::Status& status) override {
-    if (!status.ok()) error_ = status.error_message();
-    ++runs_;
-    if (status.ok() && another_()) {
-      // A reactor serves one call: the next has its own.
-      auto* next = new Client(daemon_, stub_, another_);
-      next->session_ = session_;
-      next->bearer_ = bearer_;
-      next->runs_ = runs_;
-      next->finished_ = finished_;
-      next->run();
-    } else {
-      finished_(runs_, error_);
-    }
-    delete this;
-  }
-
-  std::function<void(uint64_t runs, const std::string& error)> finished_;
-
- private:
-  const std::string& bearer() {
-    bearer_ = "Bearer " + daemon_.token();
-    return bearer_;
-  }
-
-  e2e::Daemon& daemon_;
-  api::GatewayService::Stub& stub_;
-  std::function<bool()> another_;
-  std::unique_ptr<grpc::ClientContext> context_;
-  api::RunStreamRequest request_;
-  api::RunStreamEvent event_;
-  std::string session_;
-  std::string bearer_;
-  std::string error_;
-  uint64_t runs_ = 0;
-};
-
 std::vector<Row> runs_per_second() {
   constexpr int kSessions = 64;
   e2e::Daemon daemon(unhindered());
@@ -226,32 +137,14 @@ std::vector<Row> runs_per_second() {
   for (double q = 0; q <= 1.0; q += 0.001) sync_total += sync.at(q);
   const double sync_mean = sync_total / 1001;
 
-  auto stub = daemon.gateway();
-  std::mutex mutex;
-  std::condition_variable changed;
-  int open = kSessions;
-  uint64_t runs = 0;
-  std::string error;
   const std::string daemon_process = std::to_string(daemon.pid());
   const double daemon_before = processor_seconds(daemon_process);
   const double client_before = processor_seconds("self");
   const Stopwatch watch;
-  const auto another = [&] { return watch.seconds() < measuring_seconds(); };
-  for (int i = 0; i < kSessions; ++i) {
-    auto* client = new Client(daemon, *stub, another);
-    client->finished_ = [&](uint64_t count, const std::string& problem) {
-      std::lock_guard lock(mutex);
-      runs += count;
-      if (!problem.empty()) error = problem;
-      --open;
-      changed.notify_all();
-    };
-    client->run();
-  }
-  {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return open == 0; });
-  }
+  const std::function<bool(uint64_t)> another = [&](uint64_t) {
+    return watch.seconds() < measuring_seconds();
+  };
+  const uint64_t runs = run_many(daemon, kSessions, "/deltas 20 64", 0, another);
   const double seconds = watch.seconds();
   const auto per_run = [runs](double before, double after) {
     return std::to_string(static_cast<int>((after - before) / static_cast<double>(runs) * kMicro));
@@ -259,7 +152,6 @@ std::vector<Row> runs_per_second() {
   const std::string note =
       "processor time a run: daemon " + per_run(daemon_before, processor_seconds(daemon_process)) +
       " us, client " + per_run(client_before, processor_seconds("self")) + " us";
-  if (!error.empty()) throw std::runtime_error("a run failed: " + error);
   Row row;
   row.id = "P5";
   row.name = "complete durable runs (start, 1 turn of 20 deltas, finish), 64 at once";
