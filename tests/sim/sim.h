@@ -1,23 +1,32 @@
-// One simulated history: the real sessions, runs, delivery and memory store on one thread, with
-// everything else played by a seed.
+// One history of the gateway, from a seed or from choices.
 #pragma once
+
+#include "tests/sim/scene.h"
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace palyra::sim {
 
 struct Outcome {
-  std::string violation;  // empty = every invariant held
-  std::string digest;     // of all tapes: the same seed gives the same
+  Violation violation;
   uint64_t steps = 0;
-  uint64_t crashes = 0;
+  uint64_t faults = 0;
+  uint64_t takeovers = 0;
+  uint64_t sessions = 0;
   uint64_t runs = 0;
   uint64_t completed = 0;
-  uint64_t effects = 0;
-  uint64_t unknown = 0;  // calls whose outcome nobody knows
+  uint64_t calls = 0;    // that were started
+  uint64_t effects = 0;  // outside
+  uint64_t unknown = 0;
+  Coverage coverage;
+  std::string digest;  // of all that was written
+  std::vector<uint32_t> choices;
 };
 
-Outcome simulate(uint64_t seed, bool trace);
+// `enough`: adds what the history lacks (see kEnough) before it ends. Off while one is made
+// smaller.
+Outcome simulate(Dice dice, bool trace, bool enough = true);
 
 }  // namespace palyra::sim

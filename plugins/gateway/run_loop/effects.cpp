@@ -94,11 +94,14 @@ void RunLoop::launch(const run::Wanted& wanted) {
   }
 }
 
-// A question or a timer: it ends by itself at a wall time, which may jump.
+// A question or a timer: it ends by itself at a wall time, which may jump. One that was set back
+// must not keep a run waiting for longer than was meant in the first place.
 void RunLoop::arm_deadline(const run::Effect& effect) {
   if (effect.kind != run::EffectKind::kApproval && effect.kind != run::EffectKind::kTimer) return;
+  const int64_t due_ns = effect.due_ms * kNanosPerMilli;
+  const int64_t longest = std::max<int64_t>(0, due_ns - effect.started_ns);
   const int64_t left =
-      std::max<int64_t>(0, effect.due_ms * kNanosPerMilli - environment_.world.clock.wall_now());
+      std::clamp<int64_t>(due_ns - environment_.world.clock.wall_now(), 0, longest);
   flights_[effect.ordinal].timer = environment_.world.executor.post_at(
       environment_.world.clock.mono_now() + left,
       [weak = weak_from_this(), ordinal = effect.ordinal] {

@@ -498,7 +498,16 @@ void RunLoop::post(tape::RunEvent event) {
 
 Task<Status> RunLoop::cancel(std::string principal, std::string reason) {
   const auto self = shared_from_this();
-  if (ended_ || cancel_durable_) co_return Status();
+  const bool over = shown_.state() == api::RUN_STATE_COMPLETED ||
+                    shown_.state() == api::RUN_STATE_CANCELLED ||
+                    shown_.state() == api::RUN_STATE_FAILED;
+  if (cancel_durable_ || (ended_ && over)) co_return Status();
+  if (ended_) {
+    co_return Status(Code::kUnavailable,
+                     "run " + state_.run_id() +
+                         " is not driven here any more, so nothing was cancelled; try again",
+                     PALYRA_ERROR_RETRYABLE);
+  }
   if (!state_.cancel && !state_.terminal()) {
     tape::RunEvent event;
     event.mutable_cancel_requested()->set_principal(std::move(principal));

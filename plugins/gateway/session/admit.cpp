@@ -248,6 +248,15 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
                                                     " is archived; take it out of the archive "
                                                     "to go on with it");
   }
+  if (session->idle() && !session->doc().active_run().empty()) {
+    // What is known here is of no use until it is read again.
+    const auto known = sessions_.find(session->id());
+    if (known != sessions_.end() && known->second == session) sessions_.erase(known);
+    co_return Status(Code::kAborted,
+                     "another daemon drives run " + session->doc().active_run() + " of session " +
+                         session->id() + "; send to that one, or again when it is gone",
+                     PALYRA_ERROR_RETRYABLE);
+  }
   if (const auto loop = active_to_join(input, *session)) {
     guard.release();
     co_return co_await join_active(std::move(input), session, loop, std::move(key));
@@ -416,6 +425,8 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   if (const auto* landed = appended(*response, run_stream(run_id))) {
     out.position = landed->first_position();
   }
+  // Durable, and for whoever drives the session now to go on with.
+  if (session->lost()) co_return out;
   const auto loop = add_run(session, std::move(state), std::move(run_doc));
   loop->joinable.opened_ns = environment_.world.clock.mono_now();
   loop->joinable.until_ns = loop->joinable.opened_ns + input.coalesce_ms * kNanosPerMilli;

@@ -30,11 +30,18 @@ Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
   } else {
     auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
     if (!loaded.ok()) co_return loaded.status();
-    const Status approvals = co_await load_approvals(session_id);
-    if (!approvals.ok()) co_return approvals;
-    // Another task may have loaded it meanwhile: one object a session.
-    session = sessions_.emplace(session_id, *loaded).first->second;
-    rest(session);
+    Status status = co_await load_approvals(session_id);
+    if (!status.ok()) co_return status;
+    if (!(*loaded)->doc().active_run().empty() || (*loaded)->doc().queued() > 0) {
+      status = co_await adopt(session_id);
+    }
+    if (!status.ok() && status.code() != Code::kAborted) co_return status;
+    session = *loaded;
+    if (status.ok()) {
+      // Another task may have loaded it meanwhile: one object a session.
+      session = sessions_.emplace(session_id, *loaded).first->second;
+      if (session->idle()) rest(session);
+    }
   }
   if (!owns(caller, session->doc().principal())) {
     co_return Status(Code::kPermissionDenied,

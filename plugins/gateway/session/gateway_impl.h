@@ -213,6 +213,9 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
                            api::Run doc);
   void begin_recovered(const std::shared_ptr<Recovery>& recovery);
   Task<void> begin_runs(std::shared_ptr<Recovery> recovery);
+  // Takes up what another daemon left unfinished in a session. ABORTED while that one drives it.
+  Task<Status> adopt(std::string session_id);
+  bool drives(const std::string& run_id) const;
 
   Agents agents_;
   std::unordered_map<std::string, std::shared_ptr<Session>> sessions_;

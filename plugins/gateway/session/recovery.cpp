@@ -57,7 +57,7 @@ Task<Status> GatewayImpl::recover() {
     if (!page.ok()) co_return page.status();
     for (const auto& document : page->documents()) {
       api::Run run;
-      if (run.ParseFromString(document.value()) && runs_.count(run.run_id()) == 0) {
+      if (run.ParseFromString(document.value()) && !drives(run.run_id())) {
         recovery->sessions[run.session_id()].push_back(std::move(run));
       }
     }
@@ -115,7 +115,8 @@ Task<void> GatewayImpl::recover_sessions(std::shared_ptr<Recovery> recovery) {
   while (!recovery->sessions.empty() && !environment_.stopping) {
     auto next = recovery->sessions.extract(recovery->sessions.begin());
     const Status status = co_await recover_session(recovery, next.key(), std::move(next.mapped()));
-    if (!status.ok() && recovery->status.ok()) recovery->status = status;
+    const bool elsewhere = status.code() == Code::kAborted;  // another daemon drives it
+    if (!status.ok() && !elsewhere && recovery->status.ok()) recovery->status = status;
   }
   if (--recovery->workers == 0) {
     environment_.world.executor.post([done = recovery->done] { done.set(true); });
@@ -132,14 +133,25 @@ Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
   });
   std::shared_ptr<Session> session;
   const auto known = sessions_.find(session_id);
-  if (known != sessions_.end()) {
+  if (known != sessions_.end() && !known->second->lost()) {
     session = known->second;
   } else {
     auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
     if (!loaded.ok()) co_return loaded.status();
     const Status approvals = co_await load_approvals(session_id);
     if (!approvals.ok()) co_return approvals;
-    session = sessions_.emplace(session_id, *loaded).first->second;
+    // A running run takes the lease with its first record; for those that wait it is taken now, so
+    // that a daemon which had the session before writes nothing more of it.
+    const bool running = std::any_of(runs.begin(), runs.end(), [](const api::Run& run) {
+      return run.state() == api::RUN_STATE_RUNNING;
+    });
+    if (!running) {
+      const Status status = co_await (*loaded)->take();
+      if (!status.ok()) co_return status;
+    }
+    auto& kept = sessions_[session_id];
+    if (!kept || kept->lost()) kept = *loaded;
+    session = kept;
   }
   for (auto& run : runs) {
     const Status status = co_await recover_run(recovery, session, std::move(run));
@@ -149,6 +161,35 @@ Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
     environment_.tasks.spawn(take_next(session));
   }
   co_return Status();
+}
+
+bool GatewayImpl::drives(const std::string& run_id) const { return runs_.count(run_id) != 0; }
+
+Task<Status> GatewayImpl::adopt(std::string session_id) {
+  const auto recovery = std::make_shared<Recovery>();
+  recovery->all_read = true;
+  std::vector<api::Run> runs;
+  std::string cursor;
+  do {
+    service::QueryRequest query;
+    query.set_collection(kRuns);
+    query.set_index("session");
+    query.set_from(session_id);
+    query.set_to(session_id + '\0');
+    query.set_cursor(cursor);
+    auto page = co_await environment_.world.journal.query(std::move(query));
+    if (!page.ok()) co_return page.status();
+    for (const auto& document : page->documents()) {
+      api::Run run;
+      if (run.ParseFromString(document.value()) && !ended(run.state()) && !drives(run.run_id())) {
+        recovery->partials.insert(run.run_id());
+        runs.push_back(std::move(run));
+      }
+    }
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
+  if (runs.empty()) co_return Status();
+  co_return co_await recover_session(recovery, std::move(session_id), std::move(runs));
 }
 
 Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
@@ -194,6 +235,8 @@ Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
     }
   }
 
+  // Taken up by another task meanwhile, or the session turned out to be another daemon's.
+  if (drives(run_id) || session->lost()) co_return Status();
   const bool queued = state.phase == run::Phase::kQueued;
   RunLoop::Opening opening;
   opening.events = run::recover_events(state, session->token(), shown);

@@ -169,5 +169,82 @@ TEST(Recovery, WhereverThePowerGoesEveryAcceptedMessageIsAnsweredOnce) {
   }
 }
 
+// A run that waits for an approval, and a second daemon over the same store.
+struct TwoDaemons {
+  explicit TwoDaemons(const std::string& second_owner) {
+    house.tools.add_text("pay", service::TOOL_ACCESS_WRITE, palyra::common::v1::EFFECT_CLASS_KEYED,
+                         "paid");
+    house.providers.call("pay", "{}");
+    const auto accepted = house.send("pay the bill");
+    house.executor.run_until_idle();
+    run_id = accepted.ok() ? accepted.value().run_id : "";
+    Options options = test_options();
+    options.lease_owner = second_owner;
+    second = std::make_unique<GatewayImpl>(
+        World{house.clock, house.executor, house.ids, house.journal, house.providers, house.tools},
+        options, policy::PolicyRules());
+    recovered = house.run(second->recover());
+  }
+  House house;
+  std::string run_id;
+  std::unique_ptr<GatewayImpl> second;
+  Status recovered;
+};
+
+TEST(Takeover, WhoTakesUpARunThatWaitsFencesTheDaemonBefore) {
+  TwoDaemons two(test_options().lease_owner);
+  ASSERT_TRUE(two.recovered.ok()) << two.recovered.to_string();
+  ASSERT_THAT(two.house.pending(), SizeIs(1));
+  const auto id = two.house.pending()[0].request().approval_id();
+  // The first daemon was paused and did not notice.
+  EXPECT_FALSE(two.house.decide(id, tape::APPROVAL_VERDICT_ALLOW).ok());
+  EXPECT_THAT(two.house.tools.invoked, SizeIs(0));
+  api::ApprovalDecision decision;
+  decision.set_approval_id(id);
+  decision.set_verdict(tape::APPROVAL_VERDICT_ALLOW);
+  EXPECT_TRUE(two.house.run(two.second->decide_approval(House::caller(), decision)).ok());
+  two.house.executor.run_until_idle();
+  EXPECT_THAT(two.house.tools.invoked, SizeIs(1));
+}
+
+TEST(Takeover, ACancelIsNotAcknowledgedByADaemonThatDoesNotDriveTheRun) {
+  TwoDaemons two("another");
+  ASSERT_TRUE(two.recovered.ok()) << two.recovered.to_string();
+  api::CancelRunRequest request;
+  request.set_run_id(two.run_id);
+  const auto cancelled = two.house.run(two.second->cancel_run(House::caller(), request));
+  EXPECT_EQ(cancelled.status().code(), Code::kUnavailable) << cancelled.status().to_string();
+  EXPECT_EQ(two.house.run_of(two.run_id).state(), api::RUN_STATE_WAITING);
+}
+
+TEST(Takeover, ASessionWhoseRunAnotherDaemonDrivesGetsNoSecondRun) {
+  TwoDaemons two("another");
+  const auto session = two.house.run_of(two.run_id).session_id();
+  const auto second =
+      two.house.run(two.second->start_run(House::caller(), House::say("hello", session)));
+  EXPECT_EQ(second.status().code(), Code::kAborted) << second.status().to_string();
+  // Its lease runs out; then the run is taken up, and the message waits behind it.
+  two.house.clock.advance(60 * kNanosPerSecond);
+  const auto again =
+      two.house.run(two.second->start_run(House::caller(), House::say("hello", session)));
+  ASSERT_TRUE(again.ok()) << again.status().to_string();
+  EXPECT_THAT(two.house.tape_of(again.value().run_id), SizeIs(1));
+}
+
+TEST(Recovery, AClockThatWasSetBackDoesNotKeepARetryWaiting) {
+  House house;
+  house.providers.fail(Status(Code::kUnavailable, "away", PALYRA_ERROR_RETRYABLE),
+                       service::FAILURE_KIND_UNAVAILABLE);
+  const auto accepted = house.send("hi");
+  ASSERT_TRUE(accepted.ok());
+  house.executor.run_until_idle();
+  house.crash();
+  house.clock.jump_wall(-86'400 * kNanosPerSecond);
+  house.providers.say({"an answer"});
+  house.start();
+  house.advance_ms(60'000);
+  EXPECT_EQ(house.run_of(accepted.value().run_id).state(), api::RUN_STATE_COMPLETED);
+}
+
 }  // namespace
 }  // namespace palyra::gateway::testing

@@ -107,6 +107,13 @@ Task<Result<api::CancelRunResponse>> GatewayImpl::cancel_run(Caller caller,
   api::CancelRunResponse out;
   out.set_state(run->state());
   auto live = runs_.find(request.run_id());
+  if (live == runs_.end() && !ended(run->state())) {
+    co_return Status(Code::kUnavailable,
+                     "run " + request.run_id() +
+                         " is not driven by this daemon, so nothing was cancelled; try again "
+                         "shortly, or ask the daemon that drives it",
+                     PALYRA_ERROR_RETRYABLE);
+  }
   if (live == runs_.end()) co_return out;
   const std::shared_ptr<RunLoop> loop = live->second;
   if (!loop->begun()) {

@@ -7,16 +7,38 @@
 namespace palyra::gateway {
 Task<Result<std::shared_ptr<Session>>> Session::load(World& world, const Options& options,
                                                      std::string session_id) {
-  auto doc = co_await gateway::load<api::Session>(world.journal, kSessions, session_id,
-                                                  "session " + session_id);
-  if (!doc.ok()) co_return doc.status();
+  api::Session doc;
+  doc.set_session_id(std::move(session_id));
+  auto session = std::make_shared<Session>(world, options, std::move(doc), 0);
+  const Status status = co_await session->read();
+  if (!status.ok()) co_return status;
+  co_return session;
+}
+
+// The head first: a document that is newer than it fails the next commit, and one that is older
+// would pass it.
+Task<Status> Session::read() {
   service::ReadRequest request;
-  request.set_stream(session_stream(session_id));
+  request.set_stream(session_stream(id()));
   request.set_limit(1);
   request.set_descending(true);
-  auto page = co_await world.journal.read(std::move(request));
+  auto page = co_await world_.journal.read(std::move(request));
   if (!page.ok()) co_return page.status();
-  co_return std::make_shared<Session>(world, options, std::move(*doc), page->head_seq());
+  auto doc =
+      co_await gateway::load<api::Session>(world_.journal, kSessions, id(), "session " + id());
+  if (!doc.ok()) co_return doc.status();
+  seq_ = page->head_seq();
+  doc_ = std::move(*doc);
+  co_return Status();
+}
+
+Task<Status> Session::take() {
+  if (token_ == 0) {
+    service::CommitRequest nothing;
+    const auto taken = co_await commit(std::move(nothing));
+    if (!taken.ok()) co_return taken.status();
+  }
+  co_return co_await read();
 }
 
 Task<Result<service::CommitResponse>> Session::commit(service::CommitRequest request) {

@@ -54,6 +54,10 @@ class Session {
   static Task<Result<std::shared_ptr<Session>>> load(World& world, const Options& options,
                                                      std::string session_id);
 
+  // Takes the lease, if it is not held, and reads what is durable under it: from then on nobody
+  // else writes records of this session. ABORTED while another daemon holds it.
+  Task<Status> take();
+
   const std::string& id() const { return doc_.session_id(); }
   const api::Session& doc() const { return doc_; }
   uint64_t seq() const { return seq_; }
@@ -96,6 +100,7 @@ class Session {
   uint64_t rests = 0;  // how often it was left without runs
 
  private:
+  Task<Status> read();
   Task<Result<History>> read_history(int64_t tokens, store::SessionView view);
   Task<Result<std::optional<run::Piece>>> read_summary(tape::Compacted compacted);
 

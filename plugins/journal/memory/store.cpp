@@ -77,7 +77,9 @@ void MemoryStore::commit(v1::CommitRequest request, Done<v1::CommitResponse> don
   write(std::move(done), [this, request = std::move(request)] {
     bool wrote = false;
     ++commits_;
-    return applier_.commit(*data_, data_->catalogue, request, wrote);
+    auto result = applier_.commit(*data_, data_->catalogue, request, wrote);
+    if (on_commit_) on_commit_(request, result);
+    return result;
   });
 }
 

@@ -48,6 +48,9 @@ class MemoryStore : public Store {
   // durable stays. The store may be used at once, by the next life of its user.
   void crash();
   void on_step(std::function<void(Step)> hook) { hook_ = std::move(hook); }
+  // Sees each commit and its result in the order of the log, inside sync, before anybody is told.
+  using OnCommit = std::function<void(const v1::CommitRequest&, const Result<v1::CommitResponse>&)>;
+  void on_commit(OnCommit hook) { on_commit_ = std::move(hook); }
   // While not OK, every write fails with it ("disk full") and reads go on.
   void refuse_writes(Status status) { refusal_ = std::move(status); }
   // Batches made durable so far.
@@ -123,6 +126,7 @@ class MemoryStore : public Store {
   uint64_t commits_ = 0;
   Status refusal_;
   std::function<void(Step)> hook_;
+  OnCommit on_commit_;
 };
 
 template <typename T, typename Fn>

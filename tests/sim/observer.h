@@ -1,0 +1,118 @@
+// Observer: reads the log as the database writes it, and checks every record at once.
+#pragma once
+
+#include "palyra/service/v1/journal.pb.h"
+#include "palyra/status.hpp"
+#include "palyra/tape/v1/run.pb.h"
+#include "palyra/tape/v1/session.pb.h"
+#include "plugins/gateway/replay/check.h"
+#include "plugins/gateway/run/state.h"
+#include "tests/sim/scene.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace palyra::sim {
+
+namespace common = palyra::common::v1;
+namespace run = palyra::gateway::run;
+namespace service = palyra::service::v1;
+namespace tape = palyra::tape::v1;
+
+// The id that the simulated model gives every call, out of {"id":"17"}.
+std::string id_of(const std::string& arguments_json);
+
+// What is durable, in its own words. It sees each commit once, in the order of the log, when
+// nobody has been told of it: what it knows is exactly what may be acknowledged, shown or acted on.
+class Observer {
+ public:
+  explicit Observer(Scene& scene) : scene_(scene) {}
+
+  // A commit that `daemon` asked for has been carried out, or refused.
+  void saw(int daemon, const service::CommitRequest& request,
+           const Result<service::CommitResponse>& result);
+
+  struct Run {
+    run::State state;
+    std::unique_ptr<gateway::replay::Checker> replay;
+    uint64_t token = 0;  // under which its newest record was written
+    std::vector<std::string> inputs;
+    bool active = false;
+  };
+  // Null if it has no record.
+  const Run* run(const std::string& run_id) const;
+  const std::map<std::string, Run>& runs() const { return runs_; }
+
+  struct Start {
+    int daemon = 0;
+    bool verify = false;
+  };
+  struct Call {
+    std::string run_id;
+    std::string name;
+    std::map<uint32_t, Start> starts;  // by attempt
+  };
+  // A request to the model has this message.
+  void model_saw(const std::string& text);
+
+  // By the model's id; null if it was never started.
+  const Call* call(const std::string& id) const;
+  // How many were started.
+  size_t calls() const { return calls_.size(); }
+
+  // The run that the input with this key belongs to; empty if it was not accepted.
+  std::string accepted(const std::string& key) const;
+  const std::set<std::string>& sessions() const { return session_ids_; }
+
+ private:
+  struct Lease {
+    uint64_t token = 0;
+    std::string owner;
+    int64_t expires_ns = 0;
+  };
+  struct Session {
+    std::string active_run;
+    uint64_t resets = 0;
+  };
+  struct Approval {
+    std::string run_id;
+    std::string session_id;
+    uint32_t turn = 0;
+    uint32_t call_index = 0;
+    std::string rule_digest;
+    tape::ApprovalVerdict verdict = tape::APPROVAL_VERDICT_UNSPECIFIED;
+    tape::ApprovalScope scope = tape::APPROVAL_SCOPE_UNSPECIFIED;
+    int64_t until_ms = 0;
+    uint64_t resets = 0;  // of the session when it was decided
+    bool used = false;
+  };
+
+  void leases(const service::CommitRequest& request, const service::CommitResponse& response);
+  uint64_t token_for(const std::string& session_id, const service::CommitRequest& request);
+  void run_record(int daemon, uint64_t token, const std::string& run_id, uint64_t seq,
+                  const service::NewRecord& record);
+  void session_record(const std::string& session_id, const service::NewRecord& record);
+  void before(const Run& run, uint64_t token, const tape::RunEvent& event);
+  void after(int daemon, const std::string& run_id, Run& run, const tape::RunEvent& event,
+             int64_t wall_ns);
+  void call_started(int daemon, const std::string& run_id, const Run& run,
+                    const tape::ToolCallStarted& started);
+  void judged(const Run& run, const tape::PolicyEvaluated& judged, int64_t wall_ns);
+
+  Scene& scene_;
+  std::map<std::string, uint64_t> heads_;
+  std::map<std::string, Run> runs_;
+  std::map<std::string, Session> sessions_;
+  std::set<std::string> session_ids_;
+  std::map<std::string, Lease> leases_;
+  std::map<std::string, Call> calls_;
+  std::map<std::string, Approval> approvals_;
+  std::map<std::string, std::string> inputs_;  // key -> run
+  std::set<std::string> seen_;                 // messages, by the model
+};
+
+}  // namespace palyra::sim
