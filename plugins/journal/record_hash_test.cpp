@@ -19,7 +19,8 @@ std::vector<nlohmann::json> example() {
     if (line.rfind("```", 0) == 0) {
       inside = line == "```ndjson";
     } else if (inside) {
-      lines.push_back(nlohmann::json::parse(line));
+      auto json = nlohmann::json::parse(line);
+      if (json.contains("stream")) lines.push_back(std::move(json));
     }
   }
   return lines;

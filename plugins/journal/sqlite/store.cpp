@@ -26,7 +26,6 @@ using sqlite::Write;
 namespace {
 
 // What an opener looks at before it trusts the store.
-constexpr uint64_t kCheckedRecords = 1000;
 constexpr uint64_t kCheckedBytes = 4 << 20;
 
 uint64_t file_size(const std::string& path) {
@@ -63,7 +62,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, co
     status = (*db)->execute(limit.c_str());
   }
   if (status.ok()) {
-    status = sqlite::check_newest(**db, kCheckedRecords, kCheckedBytes);
+    status = sqlite::check_newest(**db, options.checked_records, kCheckedBytes);
     if (status.code() == Code::kDataLoss) {
       status = Status(Code::kDataLoss, "journal " + options.path + ": " + status.message() +
                                            "; bring a backup back with: palyra backup restore "

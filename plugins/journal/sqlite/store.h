@@ -41,6 +41,8 @@ struct SqliteOptions {
   std::string archive_dir = {};
   // Below so much free space no new stream begins; see SpaceGuard.
   uint64_t min_free_bytes = 0;
+  // Records that are verified at the opening; 0 = none, for who looks at a damaged store.
+  uint64_t checked_records = 1000;
   // Of archived segments; empty = segments/ beside the store.
   std::string segments_dir = {};
 };

@@ -68,7 +68,9 @@ const Change kChanges[] = {
 class Tampering : public testing::TestWithParam<Change> {
  protected:
   void open() {
-    auto opened = SqliteStore::open({.path = directory_.store()}, clock_, random_);
+    // The opening would refuse most of them: what is tested is the check behind it.
+    auto opened =
+        SqliteStore::open({.path = directory_.store(), .checked_records = 0}, clock_, random_);
     ASSERT_TRUE(opened.ok()) << opened.status().to_string();
     store_ = std::move(*opened);
   }
