@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds and runs every test: all of them under AddressSanitizer and
 # UndefinedBehaviorSanitizer, those with threads and without gRPC under ThreadSanitizer too; tells
-# 5,000 histories of the simulation and catches its mutants; compiles the SDK and the core with
+# 20,000 histories of the simulation and catches its mutants; compiles the SDK and the core with
 # clang; checks the format. Repeatable; build/ keeps what it made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -68,7 +68,7 @@ check tsan
 
 step "Build the simulation and its mutants, optimised"
 build sim palyra_sim
-step "Tell 5,000 histories; catch every mutant"
+step "Tell 20,000 histories; catch every mutant"
 check sim
 
 step "Compile the SDK and the core with clang"
