@@ -27,7 +27,7 @@ bool Faults::happen() {
     case 0:
     case 1:
       kill();
-      break;
+      return true;
     case 2:
       power_cut("between two steps");
       break;
@@ -72,7 +72,16 @@ bool Faults::happen() {
   return true;
 }
 
+void Faults::kill_or_cut_power() {
+  if (scene_.dice.chance(60)) {
+    ++count;
+    return power_cut("between two steps");
+  }
+  kill();
+}
+
 void Faults::kill() {
+  ++count;
   scene_.say("daemon " + std::to_string(serving_->number) + " is killed");
   serving_->count_end(false, Point::kNewest);
   clients_.daemon_gone(serving_->number);

@@ -23,8 +23,9 @@ class Faults {
 
   // One fault that the dice choose; false if nothing came of it.
   bool happen();
-  // One that surely happens at once.
+  // Those that surely happen at once.
   void kill();
+  void kill_or_cut_power();
   // After each step: what must follow from it.
   void settle();
   // No more faults. Who was paused wakes; true once it is gone for good.

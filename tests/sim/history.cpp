@@ -32,7 +32,7 @@ class History {
     options_.limits.max_tool_calls = 16;
     Dice& d = scene_.dice;
     if (d.chance(20)) options_.limits.max_tokens = d.pick(200, 20'000);
-    if (d.chance(10)) options_.limits.max_running_ms = d.pick(5'000, 60'000);
+    if (d.chance(20)) options_.limits.max_running_ms = d.pick(5'000, 60'000);
     for (const char* tool : {"set", "pay", "file", "launch"}) {
       if (d.chance(40)) continue;  // asks
       gateway::policy::Rule rule;
@@ -55,6 +55,7 @@ class History {
       faults_->settle();
     }
     calm();
+    epilogue();
     for (int round = 0; round < 6 && enough_ && !scene_.broken() && add_what_lacks(); ++round) {
       calm();
     }
@@ -148,6 +149,16 @@ class History {
     }
     scene_.violate(kEnds, "a watcher waits for ever");
   }
+  // People tidy up, and the daemon goes while they do.
+  void epilogue() {
+    for (int64_t left = scene_.dice.pick(0, 2); left > 0 && !scene_.broken(); --left) {
+      for (int i = 0; i < 50 && !faults_->serving().ready && run_one();) ++i;
+      if (faults_->serving().ready) clients_.change_session(faults_->serving());
+      for (int64_t step = scene_.dice.pick(0, 6); step > 0 && any_ready(); --step) run_one();
+      faults_->kill_or_cut_power();
+      calm();
+    }
+  }
   void run_until_quiet() {
     for (int i = 0; i < 100'000 && !scene_.broken() && any_ready(); ++i) {
       ++scene_.steps;
@@ -170,7 +181,6 @@ class History {
     const bool lacks =
         fresh || observer_.runs().size() < kRunsAtLeast || observer_.calls() < kCallsAtLeast;
     if (faults_->count < kFaultsAtLeast) {
-      ++faults_->count;
       faults_->kill();
       if (!lacks) return true;
     }

@@ -133,7 +133,7 @@ Task<gateway::ChatOutcome> Model::chat(std::string, service::ChatRequest request
       call.set_arguments_json("{\"id\":\"" + id + "\"}");
       on_event(event);
     }
-  } else if (dice.chance(4)) {
+  } else if (dice.chance(8)) {
     // No answer at all, which the final-answer contract refuses.
   } else {
     service::ChatEvent event;
