@@ -29,6 +29,9 @@ Task<Status> Session::read() {
   if (!doc.ok()) co_return doc.status();
   seq_ = page->head_seq();
   doc_ = std::move(*doc);
+  // The constructor took it for a new session, which has no view.
+  view_.reset();
+  forget_history();
   co_return Status();
 }
 
