@@ -201,7 +201,7 @@ TEST(SmallDiskTest, AFullFileSystemIsRefusedClearlyAndUsedAgainOnceThereIsRoom) 
   }
   {
     e2e::DaemonOptions options;
-    options.extra = "[storage]\npath = \"" + disk + "/journal.sqlite\"\n";
+    options.extra = "[storage]\npath = \"" + disk + "/journal.sqlite\"\nmin_free_bytes = 1048576\n";
     e2e::Daemon daemon(std::move(options));
     ASSERT_TRUE(daemon.start()) << daemon.log();
     const std::string ballast = disk + "/ballast";

@@ -19,6 +19,8 @@ const tape::EffectStart* start_of(const tape::RunEvent& event) {
       return &event.tool_call_started().start();
     case tape::RunEvent::kTimerStarted:
       return &event.timer_started().start();
+    case tape::RunEvent::kCompactionStarted:
+      return &event.compaction_started().start();
     default:
       return nullptr;
   }
@@ -49,6 +51,10 @@ uint64_t end_of(const tape::RunEvent& event) {
       return event.timer_fired().ordinal();
     case tape::RunEvent::kEffectInterrupted:
       return event.effect_interrupted().ordinal();
+    case tape::RunEvent::kCompactionFinished:
+      return event.compaction_finished().ordinal();
+    case tape::RunEvent::kCompactionFailed:
+      return event.compaction_failed().ordinal();
     default:
       return 0;
   }
