@@ -52,8 +52,8 @@ struct EraseRequest {
 // A completed commit is durable and visible to every read that begins afterwards. A failed one has
 // changed nothing. Codes: INVALID_ARGUMENT (a limit), FAILED_PRECONDITION (sequence, version,
 // token, undeclared index, audited collection without a record), ABORTED (a lease of somebody
-// else), ALREADY_EXISTS (unique index), RESOURCE_EXHAUSTED (disk full, or too much waits: retryable), DATA_LOSS (damaged file),
-// UNAVAILABLE (closing).
+// else), ALREADY_EXISTS (unique index), RESOURCE_EXHAUSTED (disk full, or too much waits:
+// retryable), DATA_LOSS (damaged file), UNAVAILABLE (closing).
 class Store {
  public:
   virtual ~Store() = default;

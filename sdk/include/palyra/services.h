@@ -22,9 +22,9 @@ enum {
   PALYRA_JOURNAL_VERIFY_STORE = 12, /* unary VerifyStoreRequest -> VerifyStoreResponse */
   PALYRA_JOURNAL_LIST_STREAMS = 13, /* unary ListStreamsRequest -> ListStreamsResponse */
   /* journal_upkeep.proto; the gateway only */
-  PALYRA_JOURNAL_ERASE = 14,        /* unary EraseRecordsRequest -> CommitResponse */
-  PALYRA_JOURNAL_ARCHIVE = 15,      /* unary ArchiveRequest -> ArchiveResponse */
-  PALYRA_JOURNAL_MAINTAIN = 16,     /* unary MaintainRequest -> MaintainResponse */
+  PALYRA_JOURNAL_ERASE = 14,    /* unary EraseRecordsRequest -> CommitResponse */
+  PALYRA_JOURNAL_ARCHIVE = 15,  /* unary ArchiveRequest -> ArchiveResponse */
+  PALYRA_JOURNAL_MAINTAIN = 16, /* unary MaintainRequest -> MaintainResponse */
   /* journal_backup.proto; the gateway only */
   PALYRA_JOURNAL_BACKUP = 17, /* unary BackupRequest -> BackupResponse */
   PALYRA_JOURNAL_CHECK = 18   /* unary CheckRequest -> CheckResponse */
