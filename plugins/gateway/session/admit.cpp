@@ -232,8 +232,7 @@ Task<Result<AcceptedInput>> GatewayImpl::accept(Input input) {
       if (before.ok() || before.status().code() != Code::kNotFound) co_return before;
     }
     if (round > 0 || session->doc().archived()) co_return accepted;
-    const auto known = sessions_.find(session->id());
-    if (known != sessions_.end() && session->idle()) sessions_.erase(known);
+    forget(session);
   }
 }
 
@@ -250,8 +249,7 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
   }
   if (session->idle() && !session->doc().active_run().empty()) {
     // What is known here is of no use until it is read again.
-    const auto known = sessions_.find(session->id());
-    if (known != sessions_.end() && known->second == session) sessions_.erase(known);
+    forget(session);
     co_return Status(Code::kAborted,
                      "another daemon drives run " + session->doc().active_run() + " of session " +
                          session->id() + "; send to that one, or again when it is gone",

@@ -17,6 +17,12 @@ GatewayImpl::~GatewayImpl() {
   sessions_.clear();
 }
 
+void GatewayImpl::forget(const std::shared_ptr<Session>& session) {
+  const auto known = sessions_.find(session->id());
+  if (known != sessions_.end() && known->second == session && session->idle())
+    sessions_.erase(known);
+}
+
 Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
                                                                  std::string session_id) {
   auto found = sessions_.find(session_id);

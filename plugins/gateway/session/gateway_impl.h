@@ -136,6 +136,9 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   Task<void> take_next(std::shared_ptr<Session> session);
   Task<void> take_next_at(std::shared_ptr<Session> session, int64_t mono_ns);
   void rest(const std::shared_ptr<Session>& session);
+  // The next who wants this session reads it anew. Another object of it that came meanwhile stays,
+  // and so does one with runs.
+  void forget(const std::shared_ptr<Session>& session);
   bool owns(const Caller& caller, const std::string& principal) const {
     return caller.principal == principal || caller.may("admin");
   }

@@ -143,7 +143,7 @@ Task<Result<api::Session>> GatewayImpl::change_session(Caller caller, std::strin
     if (round > 0 || response.status().code() != Code::kFailedPrecondition || !session->idle()) {
       co_return response.status();
     }
-    sessions_.erase(session_id);
+    forget(session);
   }
 }
 

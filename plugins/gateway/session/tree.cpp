@@ -84,7 +84,7 @@ Task<Result<api::Session>> GatewayImpl::edit_session(Caller caller, std::string 
     if (round > 0 || response.status().code() != Code::kFailedPrecondition || !session->idle()) {
       co_return response.status();
     }
-    sessions_.erase(session_id);
+    forget(session);
   }
 }
 
