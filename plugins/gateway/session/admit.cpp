@@ -287,6 +287,11 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     }
   }
 
+  if (session->idle() != idle) {
+    // Runs of another daemon were taken over while this waited, which happens without the lock.
+    co_return Status(Code::kFailedPrecondition,
+                     "session " + session->id() + " has just been taken over; send it again");
+  }
   const int64_t now = environment_.world.clock.wall_now();
   const std::string run_id = environment_.world.ids.ulid();
   const std::string input_id = environment_.world.ids.ulid();
