@@ -38,10 +38,13 @@ Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
     if (!loaded.ok()) co_return loaded.status();
     Status status = co_await load_approvals(session_id);
     if (!status.ok()) co_return status;
-    if (!(*loaded)->doc().active_run().empty() || (*loaded)->doc().queued() > 0) {
+    if ((*loaded)->run_may_be_active()) {
       status = co_await adopt(session_id);
     }
-    if (!status.ok() && status.code() != Code::kAborted) co_return status;
+    // One that another daemon drives may still be looked at; whoever wants more is told by its
+    // document.
+    const bool shows = !(*loaded)->doc().active_run().empty() || (*loaded)->doc().queued() > 0;
+    if (!status.ok() && (status.code() != Code::kAborted || !shows)) co_return status;
     session = *loaded;
     if (status.ok()) {
       // Another task may have loaded it meanwhile: one object a session.

@@ -29,6 +29,9 @@ Task<Status> Session::read() {
   if (!doc.ok()) co_return doc.status();
   seq_ = page->head_seq();
   doc_ = std::move(*doc);
+  // The start of a run does not always rewrite the document, so that this record may tell more.
+  run_may_be_active_ = !doc_.active_run().empty() || doc_.queued() > 0 ||
+                       (!page->records().empty() && page->records(0).type() == "input_taken");
   // The constructor took it for a new session, which has no view.
   view_.reset();
   forget_history();

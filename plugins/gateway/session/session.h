@@ -63,6 +63,8 @@ class Session {
   uint64_t seq() const { return seq_; }
   uint64_t token() const { return token_; }
   bool lost() const { return lost_; }
+  // As it was read: there may be runs of it that have not ended.
+  bool run_may_be_active() const { return run_may_be_active_; }
   bool idle() const { return active_run.empty() && queue.empty(); }
 
   Task<Mutex::Guard> lock() { return mutex_.lock(); }
@@ -113,6 +115,7 @@ class Session {
   uint64_t token_ = 0;
   int64_t lease_renewed_ns_ = 0;
   bool lost_ = false;
+  bool run_may_be_active_ = false;
 
   std::optional<History> history_;
   int64_t history_tokens_ = 0;  // of its turns
