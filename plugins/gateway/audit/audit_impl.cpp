@@ -35,7 +35,7 @@ class Busy {
 }  // namespace
 
 Task<Status> AuditImpl::verify_store(Caller caller, api::VerifyStoreRequest request,
-                                     Sink<api::VerifyStoreEvent>& sink) {
+                                     Send<api::VerifyStoreEvent> send) {
   if (Status status = require_admin(caller); !status.ok()) co_return status;
   if (verifying_) {
     co_return Status(Code::kResourceExhausted,
@@ -59,11 +59,11 @@ Task<Status> AuditImpl::verify_store(Caller caller, api::VerifyStoreRequest requ
   }
   audit::StoreVerifier verifier(journal_, journal_audit_, std::move(keys), std::move(witness));
   if (Status status = verifier.resume(request.cursor()); !status.ok()) co_return status;
-  co_return co_await verifier.run(sink);
+  co_return co_await verifier.run(std::move(send));
 }
 
 Task<Status> AuditImpl::export_audit(Caller caller, api::ExportAuditRequest request,
-                                     Sink<api::ExportAuditChunk>& sink) {
+                                     Send<api::ExportAuditChunk> send) {
   if (Status status = require_admin(caller); !status.ok()) co_return status;
   const int chosen = int{!request.session_id().empty()} + int{!request.principal().empty()} +
                      int{!request.run_id().empty()};
@@ -82,7 +82,7 @@ Task<Status> AuditImpl::export_audit(Caller caller, api::ExportAuditRequest requ
     if (name->size() > 64) co_return bad_request("an id has at most 64 bytes");
   }
   audit::Exporter exporter(clock_, journal_, journal_audit_, checkpointer_, std::move(request));
-  co_return co_await exporter.run(sink);
+  co_return co_await exporter.run(std::move(send));
 }
 
 Task<Result<api::GetWitnessResponse>> AuditImpl::witness(Caller caller, api::GetWitnessRequest) {

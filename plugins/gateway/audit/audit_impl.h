@@ -17,9 +17,9 @@ class AuditImpl final : public Audit {
         checkpointer_(checkpointer) {}
 
   Task<Status> verify_store(Caller caller, api::VerifyStoreRequest request,
-                            Sink<api::VerifyStoreEvent>& sink) override;
+                            Send<api::VerifyStoreEvent> send) override;
   Task<Status> export_audit(Caller caller, api::ExportAuditRequest request,
-                            Sink<api::ExportAuditChunk>& sink) override;
+                            Send<api::ExportAuditChunk> send) override;
   Task<Result<api::GetWitnessResponse>> witness(Caller caller,
                                                 api::GetWitnessRequest request) override;
   Task<Result<api::GetAuditKeyResponse>> audit_key(Caller caller,

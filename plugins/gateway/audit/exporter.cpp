@@ -148,7 +148,7 @@ Task<Status> Exporter::flush(bool all) {
     chunk.set_records(records_);
     chunk.set_streams(streams_);
     sent += size;
-    if (!co_await sink_->write(std::move(chunk))) co_return left();
+    if (!co_await send_(std::move(chunk))) co_return left();
   }
   buffer_.erase(0, sent);
   co_return Status();
@@ -447,8 +447,8 @@ Task<Status> Exporter::write_records() {
   co_return Status();
 }
 
-Task<Status> Exporter::run(Sink<api::ExportAuditChunk>& sink) {
-  sink_ = &sink;
+Task<Status> Exporter::run(Send<api::ExportAuditChunk> send) {
+  send_ = std::move(send);
   Status status = co_await choose();
   if (status.ok()) status = co_await find_end();
   if (status.ok()) status = co_await write_contents();

@@ -22,7 +22,7 @@ class Exporter {
            api::ExportAuditRequest request);
 
   // NOT_FOUND (no such session, run or principal, nothing in the range), CANCELLED (nobody reads).
-  Task<Status> run(Sink<api::ExportAuditChunk>& sink);
+  Task<Status> run(Send<api::ExportAuditChunk> send);
 
  private:
   // What is exported of a stream.
@@ -63,7 +63,7 @@ class Exporter {
   JournalAudit& audit_;
   Checkpointer& checkpointer_;
   const api::ExportAuditRequest request_;
-  Sink<api::ExportAuditChunk>* sink_ = nullptr;
+  Send<api::ExportAuditChunk> send_;
 
   // The streams chosen; unused if all are.
   bool all_ = false;

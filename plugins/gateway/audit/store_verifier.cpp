@@ -71,7 +71,7 @@ api::VerifyStoreEvent StoreVerifier::event() {
   return out;
 }
 
-Task<Status> StoreVerifier::check_records(Sink<api::VerifyStoreEvent>& sink) {
+Task<Status> StoreVerifier::check_records(Send<api::VerifyStoreEvent> send) {
   do {
     pb::VerifyStoreRequest request;
     request.set_from_position(position_);
@@ -91,7 +91,7 @@ Task<Status> StoreVerifier::check_records(Sink<api::VerifyStoreEvent>& sink) {
     const bool more = page->next_position() != 0;
     position_ = more ? page->next_position() : up_to_ + 1;
     api::VerifyStoreEvent progress = event();
-    if (!co_await sink.write(std::move(progress))) co_return left();
+    if (!co_await send(std::move(progress))) co_return left();
     if (!more) break;
   } while (true);
   if (absent_ > archived_) {
@@ -186,7 +186,7 @@ Task<Status> StoreVerifier::check_heads(tape::Checkpoint checkpoint) {
   co_return Status();
 }
 
-Task<Status> StoreVerifier::check_checkpoints(Sink<api::VerifyStoreEvent>& sink) {
+Task<Status> StoreVerifier::check_checkpoints(Send<api::VerifyStoreEvent> send) {
   for (uint64_t from = 1;;) {
     pb::ReadRequest read;
     read.set_stream(kAuditStream);
@@ -213,7 +213,7 @@ Task<Status> StoreVerifier::check_checkpoints(Sink<api::VerifyStoreEvent>& sink)
     }
     if (page->records().empty() || from > page->head_seq()) break;
     api::VerifyStoreEvent progress = event();
-    if (!co_await sink.write(std::move(progress))) co_return left();
+    if (!co_await send(std::move(progress))) co_return left();
   }
   co_return Status();
 }
@@ -255,9 +255,9 @@ void StoreVerifier::result(api::VerifyStoreResult& out) const {
   for (const std::string& note : notes_) out.add_notes(note);
 }
 
-Task<Status> StoreVerifier::run(Sink<api::VerifyStoreEvent>& sink) {
-  Status status = co_await check_records(sink);
-  if (status.ok()) status = co_await check_checkpoints(sink);
+Task<Status> StoreVerifier::run(Send<api::VerifyStoreEvent> send) {
+  Status status = co_await check_records(send);
+  if (status.ok()) status = co_await check_checkpoints(send);
   if (!status.ok()) co_return status;
   check_witness();
   if (archived_ > 0) {
@@ -271,7 +271,7 @@ Task<Status> StoreVerifier::run(Sink<api::VerifyStoreEvent>& sink) {
   api::VerifyStoreEvent end = event();
   end.clear_cursor();
   result(*end.mutable_result());
-  if (!co_await sink.write(std::move(end))) co_return left();
+  if (!co_await send(std::move(end))) co_return left();
   co_return Status();
 }
 

@@ -25,11 +25,11 @@ class StoreVerifier {
   // From an event's cursor; empty = the beginning. INVALID_ARGUMENT for any other text.
   Status resume(const std::string& cursor);
   // Writes events; the last has the result. CANCELLED if nobody reads any more.
-  Task<Status> run(Sink<api::VerifyStoreEvent>& sink);
+  Task<Status> run(Send<api::VerifyStoreEvent> send);
 
  private:
-  Task<Status> check_records(Sink<api::VerifyStoreEvent>& sink);
-  Task<Status> check_checkpoints(Sink<api::VerifyStoreEvent>& sink);
+  Task<Status> check_records(Send<api::VerifyStoreEvent> send);
+  Task<Status> check_checkpoints(Send<api::VerifyStoreEvent> send);
   Task<Status> check_heads(tape::Checkpoint checkpoint);
   Task<Status> find_elsewhere(tape::StreamHead head, uint64_t number);
   void check_link(const Link& link, uint64_t seq);

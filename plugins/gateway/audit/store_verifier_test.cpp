@@ -148,7 +148,8 @@ TEST_F(StoreVerifierTest, GoesOnWhereItWasStopped) {
   desk.store.stored("run/1", 1)->set_payload("other");
   Collect<api::VerifyStoreEvent> sink;
   sink.room = 1;
-  EXPECT_EQ(desk.run(desk.audit->verify_store(Desk::admin(), {}, sink)).code(), Code::kCancelled);
+  EXPECT_EQ(desk.run(desk.audit->verify_store(Desk::admin(), {}, sink.send())).code(),
+            Code::kCancelled);
   ASSERT_EQ(sink.messages.size(), 1u);
   EXPECT_EQ(sink.messages[0].first_bad_size(), 1);
   EXPECT_LT(sink.messages[0].position(), sink.messages[0].up_to());
@@ -166,13 +167,13 @@ TEST_F(StoreVerifierTest, GoesOnWhereItWasStopped) {
   }
 }
 
+Task<bool> wait_for(Slot<bool> slot) { co_return co_await slot; }
+
 TEST_F(StoreVerifierTest, OneVerificationAtATime) {
-  struct Held : Sink<api::VerifyStoreEvent> {
-    Task<bool> write(api::VerifyStoreEvent) override { co_return co_await slot; }
-    Slot<bool> slot;
-  } held;
-  desk.scope.spawn([](Audit& audit, Held& sink) -> Task<void> {
-    (void)co_await audit.verify_store(Desk::admin(), {}, sink);
+  const Slot<bool> never;
+  Send<api::VerifyStoreEvent> held = [never](api::VerifyStoreEvent) { return wait_for(never); };
+  desk.scope.spawn([](Audit& audit, Send<api::VerifyStoreEvent> send) -> Task<void> {
+    (void)co_await audit.verify_store(Desk::admin(), {}, std::move(send));
   }(*desk.audit, held));
   desk.executor.run_until_idle();
   EXPECT_EQ(desk.verified().status().code(), Code::kResourceExhausted);
@@ -185,8 +186,10 @@ TEST_F(StoreVerifierTest, OnlyAnAdministratorMayAskForAnyOfIt) {
   caller.scopes = {"runs.read", "runs.write", "approvals.decide"};
   Collect<api::VerifyStoreEvent> events;
   Collect<api::ExportAuditChunk> chunks;
-  EXPECT_EQ(desk.run(desk.audit->verify_store(caller, {}, events)).code(), Code::kPermissionDenied);
-  EXPECT_EQ(desk.run(desk.audit->export_audit(caller, {}, chunks)).code(), Code::kPermissionDenied);
+  EXPECT_EQ(desk.run(desk.audit->verify_store(caller, {}, events.send())).code(),
+            Code::kPermissionDenied);
+  EXPECT_EQ(desk.run(desk.audit->export_audit(caller, {}, chunks.send())).code(),
+            Code::kPermissionDenied);
   EXPECT_EQ(desk.run(desk.audit->witness(caller, {})).status().code(), Code::kPermissionDenied);
   EXPECT_EQ(desk.run(desk.audit->audit_key(caller, {})).status().code(), Code::kPermissionDenied);
 }

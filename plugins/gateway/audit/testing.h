@@ -33,16 +33,21 @@ class SeededRandom : public Random {
 
 // Collects what is written.
 template <typename Message>
-class Collect : public Sink<Message> {
+class Collect {
  public:
-  Task<bool> write(Message message) override {
+  Send<Message> send() {
+    return [this](Message message) { return write(std::move(message)); };
+  }
+  size_t room = SIZE_MAX;
+  std::vector<Message> messages;
+
+ private:
+  Task<bool> write(Message message) {
     if (room == 0) co_return false;
     --room;
     messages.push_back(std::move(message));
     co_return true;
   }
-  size_t room = SIZE_MAX;
-  std::vector<Message> messages;
 };
 
 inline SigningKey test_key(char seed = 'k') { return SigningKey::of_seed(std::string(32, seed)); }
@@ -126,7 +131,7 @@ class Desk {
   }
   Result<std::string> exported(api::ExportAuditRequest request = {}) {
     Collect<api::ExportAuditChunk> sink;
-    const Status status = run(audit->export_audit(admin(), std::move(request), sink));
+    const Status status = run(audit->export_audit(admin(), std::move(request), sink.send()));
     if (!status.ok()) return status;
     std::string out;
     for (const auto& chunk : sink.messages) out += chunk.data();
@@ -135,7 +140,7 @@ class Desk {
   // The last event; the places of all.
   Result<api::VerifyStoreEvent> verified(api::VerifyStoreRequest request = {}) {
     Collect<api::VerifyStoreEvent> sink;
-    const Status status = run(audit->verify_store(admin(), std::move(request), sink));
+    const Status status = run(audit->verify_store(admin(), std::move(request), sink.send()));
     if (!status.ok()) return status;
     api::VerifyStoreEvent all = sink.messages.back();
     all.clear_first_bad();

@@ -4,6 +4,7 @@
 #include "palyra/gateway/v1/replay.pb.h"
 #include "palyra/tape/v1/session.pb.h"
 #include "plugins/gateway/gateway.h"
+#include "plugins/gateway/streams.h"
 
 #include <functional>
 #include <optional>
@@ -13,13 +14,6 @@
 namespace palyra::gateway {
 
 namespace tape = palyra::tape::v1;
-
-// Hands one message to the client; false once nobody reads any more.
-template <typename Message>
-using Send = std::function<Task<bool>(Message)>;
-// The client's next message; empty after its last.
-template <typename Message>
-using Receive = std::function<Task<std::optional<Message>>()>;
 
 // On the gateway's lane. A principal sees its own runs, the scope admin all; errors of all:
 // INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE (no journal), RESOURCE_EXHAUSTED (a

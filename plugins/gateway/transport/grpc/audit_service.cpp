@@ -1,7 +1,7 @@
 #include "plugins/gateway/transport/grpc/audit_service.h"
 
 #include "palyra/gateway/v1/audit.grpc.pb.h"
-#include "plugins/gateway/transport/grpc/serve_stream.h"
+#include "plugins/gateway/transport/grpc/stream_calls.h"
 #include "plugins/gateway/transport/grpc/unary.h"
 
 namespace palyra::gateway::transport {
@@ -16,18 +16,18 @@ class AuditServiceImpl final : public api::AuditService::CallbackService {
 
   grpc::ServerWriteReactor<api::VerifyStoreEvent>* VerifyStore(
       Call* call, const api::VerifyStoreRequest* request) override {
-    return serve_stream<api::VerifyStoreRequest, api::VerifyStoreEvent>(
+    return send_stream<api::VerifyStoreRequest, api::VerifyStoreEvent>(
         context_, call, request, kScopeAdmin,
-        [this](Caller caller, api::VerifyStoreRequest input, Sink<api::VerifyStoreEvent>& sink) {
-          return audit_.verify_store(std::move(caller), std::move(input), sink);
+        [this](Caller caller, api::VerifyStoreRequest input, Send<api::VerifyStoreEvent> send) {
+          return audit_.verify_store(std::move(caller), std::move(input), std::move(send));
         });
   }
   grpc::ServerWriteReactor<api::ExportAuditChunk>* ExportAudit(
       Call* call, const api::ExportAuditRequest* request) override {
-    return serve_stream<api::ExportAuditRequest, api::ExportAuditChunk>(
+    return send_stream<api::ExportAuditRequest, api::ExportAuditChunk>(
         context_, call, request, kScopeAdmin,
-        [this](Caller caller, api::ExportAuditRequest input, Sink<api::ExportAuditChunk>& sink) {
-          return audit_.export_audit(std::move(caller), std::move(input), sink);
+        [this](Caller caller, api::ExportAuditRequest input, Send<api::ExportAuditChunk> send) {
+          return audit_.export_audit(std::move(caller), std::move(input), std::move(send));
         });
   }
   grpc::ServerUnaryReactor* GetWitness(Call* call, const api::GetWitnessRequest* request,

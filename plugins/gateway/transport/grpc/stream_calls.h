@@ -1,7 +1,7 @@
 // Calls that stream in one direction: admitted and handled on the lane, finished once.
 #pragma once
 
-#include "plugins/gateway/replay/replays.h"
+#include "plugins/gateway/streams.h"
 #include "plugins/gateway/transport/grpc/context.h"
 
 #include <functional>
