@@ -3,13 +3,13 @@
 #include "bench/row.h"
 #include "plugins/common/digest/digest.h"
 #include "plugins/journal/sqlite/store.h"
+#include "plugins/journal/sqlite/system_world.h"
 #include "tests/e2e/daemon.h"
 
 #include <algorithm>
 #include <chrono>
 #include <future>
 #include <stdexcept>
-#include <sys/random.h>
 
 namespace palyra::bench {
 
@@ -19,24 +19,6 @@ namespace v1 = palyra::service::v1;
 
 constexpr int kStreams = 64;
 constexpr int kRecordsOfACommit = 500;
-
-class SystemClock : public Clock {
- public:
-  int64_t mono_now() const override {
-    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-  }
-  int64_t wall_now() const override {
-    return std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-  }
-};
-
-class SystemRandom : public Random {
- public:
-  void fill(void* out, size_t size) override {
-    if (getrandom(out, size, 0) != static_cast<ssize_t>(size))
-      throw std::runtime_error("getrandom");
-  }
-};
 
 // The answer of one call of the store.
 template <typename T, typename Fn>
@@ -104,11 +86,10 @@ double digests_seconds(const Pass& pass, size_t payload) {
 
 Row verify_row(int records, size_t payload) {
   e2e::TempDir directory;
-  SystemClock clock;
-  SystemRandom random;
+  journal::SystemWorld world;
   journal::SqliteOptions options;
   options.path = directory.path() + "/journal.sqlite";
-  auto store = journal::SqliteStore::open(options, clock, random);
+  auto store = journal::SqliteStore::open(options, world, world);
   if (!store.ok()) throw std::runtime_error(store.status().message());
   fill(**store, records, payload);
   Row row;

@@ -4,6 +4,7 @@
 #include "bench/limits.h"
 #include "bench/row.h"
 #include "plugins/journal/sqlite/store.h"
+#include "plugins/journal/sqlite/system_world.h"
 #include "tests/e2e/daemon.h"
 
 #include <openssl/sha.h>
@@ -15,7 +16,6 @@
 #include <fcntl.h>
 #include <mutex>
 #include <stdexcept>
-#include <sys/random.h>
 #include <unistd.h>
 
 namespace palyra::bench {
@@ -26,24 +26,6 @@ namespace v1 = palyra::service::v1;
 
 constexpr int kAppenders = 64;
 constexpr size_t kPayload = 256;
-
-class SystemClock : public Clock {
- public:
-  int64_t mono_now() const override {
-    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-  }
-  int64_t wall_now() const override {
-    return std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-  }
-};
-
-class SystemRandom : public Random {
- public:
-  void fill(void* out, size_t size) override {
-    if (getrandom(out, size, 0) != static_cast<ssize_t>(size))
-      throw std::runtime_error("getrandom");
-  }
-};
 
 void check(int code, sqlite3* db) {
   if (code != SQLITE_OK && code != SQLITE_DONE && code != SQLITE_ROW) {
@@ -155,21 +137,20 @@ class Appenders {
   std::string error_;
 };
 
-std::unique_ptr<journal::SqliteStore> open_store(const std::string& directory, const Clock& clock,
-                                                 Random& random) {
+std::unique_ptr<journal::SqliteStore> open_store(const std::string& directory,
+                                                 journal::SystemWorld& world) {
   journal::SqliteOptions options;
   options.path = directory + "/journal.sqlite";
-  auto store = journal::SqliteStore::open(options, clock, random);
+  auto store = journal::SqliteStore::open(options, world, world);
   if (!store.ok()) throw std::runtime_error(store.status().message());
   return std::move(*store);
 }
 
 std::vector<Row> group_commit() {
   e2e::TempDir directory;
-  SystemClock clock;
-  SystemRandom random;
+  journal::SystemWorld world;
   const double limit = handwritten_rate(directory.path(), measuring_seconds());
-  auto store = open_store(directory.path(), clock, random);
+  auto store = open_store(directory.path(), world);
   Row row;
   row.id = "P1";
   row.name = "journal: durable appends, 256 B, 64 at once";
@@ -184,10 +165,9 @@ std::vector<Row> group_commit() {
 
 std::vector<Row> idle_commit() {
   e2e::TempDir directory;
-  SystemClock clock;
-  SystemRandom random;
+  journal::SystemWorld world;
   const Samples sync = fdatasync_seconds(directory.path(), measuring_seconds() / 2);
-  auto store = open_store(directory.path(), clock, random);
+  auto store = open_store(directory.path(), world);
   Samples micros;
   std::mutex mutex;
   std::condition_variable changed;
