@@ -101,14 +101,6 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   void add(tape::RunEvent event);
   Task<Status> settle();
   Task<Status> run_local(run::Wanted wanted);
-  Task<Status> commit();
-  void fill_doc();
-  void note_for_commit(const tape::RunEvent& event, service::CommitRequest& request);
-  void close_approvals(service::CommitRequest& request);
-  void add_turn_record(service::CommitRequest& request, api::Session& session);
-  Task<Status> add_compaction_record(service::CommitRequest& request, api::Session* session);
-  void after_commit(const service::CommitResponse& response,
-                    const std::optional<api::Session>& session_doc);
   bool accepts(const tape::RunEvent& event) const;
   void drain();
   void wake();
@@ -119,6 +111,16 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   void answer_cancellers(const Status& status);
   void arm_heartbeat();
   void forget_flights();
+
+  // commit.cpp
+  Task<Status> commit();
+  void fill_doc();
+  void note_for_commit(const tape::RunEvent& event, service::CommitRequest& request);
+  void close_approvals(service::CommitRequest& request);
+  void add_turn_record(service::CommitRequest& request, api::Session& session);
+  Task<Status> add_compaction_record(service::CommitRequest& request, api::Session* session);
+  void after_commit(const service::CommitResponse& response,
+                    const std::optional<api::Session>& session_doc);
 
   // joins.cpp
   struct Join {
