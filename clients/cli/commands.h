@@ -57,6 +57,7 @@ int new_session(const GlobalOptions& global, const std::string& title, const std
 int rename_session(const GlobalOptions& global, const std::string& session_id,
                    const std::string& title);
 int reset_session(const GlobalOptions& global, const std::string& session_id);
+int archive_session(const GlobalOptions& global, const std::string& session_id, bool archived);
 // `mode`: follow-up, collect, steer or interrupt.
 int set_queue_mode(const GlobalOptions& global, const std::string& session_id,
                    const std::string& mode);

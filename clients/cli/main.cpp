@@ -234,6 +234,10 @@ class Commands {
     auto* reset = add(sessions, "reset", "forget its history as context; the tape stays",
                       [this] { return reset_session(global_, id_); });
     reset->add_option("session", id_, "its id; see sessions list")->required();
+    auto* archive = add(sessions, "archive", "take it out of the list; nothing is removed",
+                        [this] { return archive_session(global_, id_, !flag_); });
+    archive->add_option("session", id_, "its id; see sessions list")->required();
+    archive->add_flag("--undo", flag_, "put it back; see sessions list --archived");
     auto* erase = add(sessions, "erase", "remove what was said in it, for good",
                       [this] { return erase_session(global_, id_, text_, flag_); });
     erase->add_option("session", id_, "its id; see sessions list")->required();

@@ -95,6 +95,13 @@ int reset_session(const GlobalOptions& global, const std::string& session_id) {
   return session_call(global, request, &Stub::ResetSession);
 }
 
+int archive_session(const GlobalOptions& global, const std::string& session_id, bool archived) {
+  api::ArchiveSessionRequest request;
+  request.set_session_id(session_id);
+  request.set_archived(archived);
+  return session_call(global, request, &Stub::ArchiveSession);
+}
+
 int set_queue_mode(const GlobalOptions& global, const std::string& session_id,
                    const std::string& mode) {
   Connection connection(global);

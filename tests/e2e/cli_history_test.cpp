@@ -39,6 +39,11 @@ TEST_F(CliTest, AConversationIsATreeOfTurns) {
   EXPECT_THAT(daemon_.cli({"sessions", "turns", session}).out, Not(HasSubstr("third")));
   EXPECT_THAT(daemon_.cli({"sessions", "turns", session, "--all"}).out, HasSubstr("third"));
   EXPECT_THAT(daemon_.cli({"sessions", "search", "fourth"}).out, HasSubstr(branch));
+  EXPECT_EQ(daemon_.cli({"sessions", "archive", branch}).exit_code, 0);
+  EXPECT_THAT(daemon_.cli({"sessions", "list"}).out, Not(HasSubstr(branch)));
+  EXPECT_THAT(daemon_.cli({"sessions", "list", "--archived"}).out, HasSubstr(branch));
+  EXPECT_EQ(daemon_.cli({"sessions", "archive", branch, "--undo"}).exit_code, 0);
+  EXPECT_THAT(daemon_.cli({"sessions", "list"}).out, HasSubstr(branch));
   const auto chat = daemon_.cli({"chat", "--session", session},
                                 "/pin Be kind.\n/undo\n/redo\n/branch side\n/rewind 0\n");
   EXPECT_THAT(chat.err, AllOf(HasSubstr("Pinned."), HasSubstr("Gone back"),

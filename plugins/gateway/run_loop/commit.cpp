@@ -15,7 +15,9 @@ void RunLoop::fill_doc() {
   doc_.set_model(state_.created.agent().model());
   doc_.set_principal(state_.created.principal());
   if (doc_.created_at_ms() == 0) doc_.set_created_at_ms(state_.last_ns / kNanosPerMilli);
-  doc_.set_input_preview(std::string(utf8::prefix(state_.created.input_text(), 200)));
+  doc_.set_input_preview(state_.compacts()
+                             ? std::string("(summary of older turns)")
+                             : std::string(utf8::prefix(state_.created.input_text(), 200)));
   doc_.set_state(run::run_state(state_));
   doc_.set_wait_reason(run::wait_reason(state_));
   doc_.set_seq(state_.last_seq);
