@@ -167,7 +167,7 @@ class GatewayPlugin : public Plugin {
     journal_->on_commit([this](const ::palyra::service::v1::CommitResponse& response) {
       if (checkpointer_) checkpointer_->committed(response);
     });
-    audit_ = std::make_unique<AuditImpl>(host().clock(), *journal_, *journal_, *checkpointer_);
+    audit_ = std::make_unique<AuditImpl>(host().clock(), host().executor(), *journal_, *journal_, *checkpointer_);
     journal_backup_ = std::make_unique<BackupClient>(host());
     backups_ = std::make_unique<Backups>(*journal_backup_);
     admin_->set_backup(*journal_backup_);

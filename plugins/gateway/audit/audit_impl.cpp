@@ -57,7 +57,8 @@ Task<Status> AuditImpl::verify_store(Caller caller, api::VerifyStoreRequest requ
     if (!link.ok()) co_return link.status();
     witness = std::move(*link);
   }
-  audit::StoreVerifier verifier(journal_, journal_audit_, std::move(keys), std::move(witness));
+  audit::StoreVerifier verifier(executor_, journal_, journal_audit_, std::move(keys),
+                                std::move(witness));
   if (Status status = verifier.resume(request.cursor()); !status.ok()) co_return status;
   co_return co_await verifier.run(std::move(send));
 }

@@ -9,9 +9,10 @@ namespace palyra::gateway {
 // On the gateway's lane. One verification at a time: each takes a core.
 class AuditImpl final : public Audit {
  public:
-  AuditImpl(const Clock& clock, Journal& journal, JournalAudit& journal_audit,
+  AuditImpl(const Clock& clock, Executor& executor, Journal& journal, JournalAudit& journal_audit,
             audit::Checkpointer& checkpointer)
       : clock_(clock),
+        executor_(executor),
         journal_(journal),
         journal_audit_(journal_audit),
         checkpointer_(checkpointer) {}
@@ -27,6 +28,7 @@ class AuditImpl final : public Audit {
 
  private:
   const Clock& clock_;
+  Executor& executor_;
   Journal& journal_;
   JournalAudit& journal_audit_;
   audit::Checkpointer& checkpointer_;

@@ -1,6 +1,7 @@
 #include "plugins/gateway/audit/store_verifier.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/gateway/audit/record_pass.h"
 
 #include <algorithm>
 #include <array>
@@ -21,9 +22,13 @@ std::string checkpoint_name(uint64_t number) { return "checkpoint " + std::to_st
 
 }  // namespace
 
-StoreVerifier::StoreVerifier(Journal& journal, JournalAudit& audit, std::set<std::string> keys,
-                             std::optional<Link> witness)
-    : journal_(journal), audit_(audit), keys_(std::move(keys)), witness_(std::move(witness)) {}
+StoreVerifier::StoreVerifier(Executor& executor, Journal& journal, JournalAudit& audit,
+                             std::set<std::string> keys, std::optional<Link> witness)
+    : executor_(executor),
+      journal_(journal),
+      audit_(audit),
+      keys_(std::move(keys)),
+      witness_(std::move(witness)) {}
 
 Status StoreVerifier::resume(const std::string& cursor) {
   if (cursor.empty()) return {};
@@ -72,28 +77,30 @@ api::VerifyStoreEvent StoreVerifier::event() {
 }
 
 Task<Status> StoreVerifier::check_records(Send<api::VerifyStoreEvent> send) {
-  do {
-    pb::VerifyStoreRequest request;
-    request.set_from_position(position_);
-    request.set_up_to(up_to_);
-    auto page = co_await audit_.verify_store(std::move(request));
-    if (!page.ok()) co_return page.status();
-    up_to_ = page->up_to();
-    records_ += page->records();
-    erased_ += page->erased();
-    bytes_ += page->bytes();
-    absent_ += page->absent();
-    archived_ += page->archived();
-    for (const pb::BadRecord& record : page->first_bad()) {
+  pb::HeadsRequest nothing;
+  nothing.set_since(INT64_MAX);
+  auto now = co_await audit_.heads(std::move(nothing));
+  if (!now.ok()) co_return now.status();
+  up_to_ = now->up_to();
+  RecordPass pass(executor_, audit_, position_, up_to_);
+  for (;;) {
+    auto next = co_await pass.next();
+    if (!next.ok()) co_return next.status();
+    if (!*next) break;
+    const pb::VerifyStoreResponse& page = (*next)->sums;
+    records_ += page.records();
+    erased_ += page.erased();
+    bytes_ += page.bytes();
+    absent_ += page.absent();
+    archived_ += page.archived();
+    for (const pb::BadRecord& record : page.first_bad()) {
       bad(record.stream(), record.seq(), record.reason());
     }
-    bad_ += page->bad() - static_cast<uint64_t>(page->first_bad_size());
-    const bool more = page->next_position() != 0;
-    position_ = more ? page->next_position() : up_to_ + 1;
+    bad_ += page.bad() - static_cast<uint64_t>(page.first_bad_size());
+    position_ = (*next)->last_position + 1;
     api::VerifyStoreEvent progress = event();
     if (!co_await send(std::move(progress))) co_return left();
-    if (!more) break;
-  } while (true);
+  }
   if (absent_ > archived_) {
     bad("", 0,
         std::to_string(absent_ - archived_) +

@@ -19,8 +19,8 @@ namespace palyra::gateway::audit {
 class StoreVerifier {
  public:
   // `keys`: public keys, 32 bytes each, that may have signed.
-  StoreVerifier(Journal& journal, JournalAudit& audit, std::set<std::string> keys,
-                std::optional<Link> witness);
+  StoreVerifier(Executor& executor, Journal& journal, JournalAudit& audit,
+                std::set<std::string> keys, std::optional<Link> witness);
 
   // From an event's cursor; empty = the beginning. INVALID_ARGUMENT for any other text.
   Status resume(const std::string& cursor);
@@ -38,6 +38,7 @@ class StoreVerifier {
   api::VerifyStoreEvent event();
   void result(api::VerifyStoreResult& out) const;
 
+  Executor& executor_;
   Journal& journal_;
   JournalAudit& audit_;
   const std::set<std::string> keys_;

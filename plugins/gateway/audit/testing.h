@@ -63,7 +63,7 @@ class Desk {
   void start(SigningKey key = test_key()) {
     checkpointer = std::make_unique<Checkpointer>(clock, executor, journal, journal_audit,
                                                   std::move(key), options_);
-    audit = std::make_unique<AuditImpl>(clock, journal, journal_audit, *checkpointer);
+    audit = std::make_unique<AuditImpl>(clock, executor, journal, journal_audit, *checkpointer);
     started = run(checkpointer->start());
   }
   void stop() {

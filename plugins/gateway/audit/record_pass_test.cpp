@@ -1,0 +1,147 @@
+#include "plugins/gateway/audit/record_pass.h"
+
+#include "plugins/gateway/audit/testing.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+#include <random>
+
+namespace palyra::gateway::audit::testing {
+namespace {
+
+// Answers when it is told to, in any order.
+class SlowJournal : public JournalAudit {
+ public:
+  Task<Result<pb::HeadsResponse>> heads(pb::HeadsRequest) override {
+    co_return pb::HeadsResponse();
+  }
+  Task<Result<pb::ListStreamsResponse>> list_streams(pb::ListStreamsRequest) override {
+    co_return pb::ListStreamsResponse();
+  }
+  Task<Result<pb::VerifyStoreResponse>> verify_store(pb::VerifyStoreRequest request) override {
+    const Slot<Status> slot;
+    asked.emplace_back(request, slot);
+    const Status status = co_await slot;
+    if (!status.ok()) co_return status;
+    pb::VerifyStoreResponse page;
+    page.set_up_to(request.up_to());
+    const uint64_t last = std::min(request.from_position() + page_positions - 1, request.up_to());
+    page.set_records(last - request.from_position() + 1);
+    if (last < request.up_to()) page.set_next_position(last + 1);
+    co_return page;
+  }
+  // Of the calls that wait, this one.
+  void answer(size_t which, Status status = {}) {
+    const Slot<Status> slot = asked[which].second;
+    asked.erase(asked.begin() + static_cast<std::ptrdiff_t>(which));
+    slot.set(std::move(status));
+  }
+
+  uint64_t page_positions = 7;
+  std::vector<std::pair<pb::VerifyStoreRequest, Slot<Status>>> asked;
+};
+
+struct World {
+  palyra::testing::ManualClock clock;
+  palyra::testing::DeterministicExecutor executor{clock};
+};
+
+// Everything that a pass hands out, as the last positions of its pages.
+struct Reader {
+  std::vector<uint64_t> pages;
+  uint64_t records = 0;
+  std::optional<Status> ended;
+
+  Task<void> read(RecordPass& pass) {
+    for (;;) {
+      auto page = co_await pass.next();
+      if (!page.ok() || !*page) {
+        ended = page.status();
+        co_return;
+      }
+      pages.push_back((*page)->last_position);
+      records += (*page)->sums.records();
+    }
+  }
+};
+
+TEST(RecordPass, PagesComeInTheOrderOfPositionsWhateverTheOrderOfAnswers) {
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  for (int round = 0; round < 50; ++round) {
+    World world;
+    SlowJournal journal;
+    RecordPass pass(world.executor, journal, 5, 104, {.at_once = 3, .slice_positions = 20});
+    Reader reader;
+    TaskScope scope;
+    scope.spawn(reader.read(pass));
+    while (!reader.ended) {
+      ASSERT_FALSE(journal.asked.empty());
+      ASSERT_LE(journal.asked.size(), 3u);
+      journal.answer(random() % journal.asked.size());
+      world.executor.run_until_idle();
+    }
+    EXPECT_TRUE(reader.ended->ok());
+    EXPECT_EQ(reader.records, 100u);
+    EXPECT_TRUE(std::is_sorted(reader.pages.begin(), reader.pages.end()));
+    EXPECT_EQ(reader.pages.back(), 104u);
+  }
+}
+
+TEST(RecordPass, TwoSlicesAreReadAtOnce) {
+  World world;
+  SlowJournal journal;
+  RecordPass pass(world.executor, journal, 1, 200'000);
+  Reader reader;
+  TaskScope scope;
+  scope.spawn(reader.read(pass));
+  ASSERT_EQ(journal.asked.size(), 2u);
+  EXPECT_EQ(journal.asked[0].first.from_position(), 1u);
+  EXPECT_EQ(journal.asked[1].first.from_position(), 65'537u);
+}
+
+TEST(RecordPass, AnErrorOfALaterSliceIsToldBehindThePagesBeforeIt) {
+  World world;
+  SlowJournal journal;
+  journal.page_positions = 10;
+  RecordPass pass(world.executor, journal, 1, 20, {.at_once = 2, .slice_positions = 10});
+  Reader reader;
+  TaskScope scope;
+  scope.spawn(reader.read(pass));
+  journal.answer(1, Status(Code::kDataLoss, "the disk"));
+  world.executor.run_until_idle();
+  EXPECT_FALSE(reader.ended);
+  journal.answer(0);
+  world.executor.run_until_idle();
+  ASSERT_TRUE(reader.ended);
+  EXPECT_EQ(reader.ended->message(), "the disk");
+  EXPECT_THAT(reader.pages, ::testing::ElementsAre(10u));
+}
+
+TEST(RecordPass, AnEmptyStoreHasNoPage) {
+  World world;
+  SlowJournal journal;
+  RecordPass pass(world.executor, journal, 1, 0);
+  Reader reader;
+  TaskScope scope;
+  scope.spawn(reader.read(pass));
+  ASSERT_TRUE(reader.ended);
+  EXPECT_TRUE(reader.ended->ok());
+}
+
+TEST(RecordPass, NobodyIsAnsweredAfterItsEnd) {
+  World world;
+  SlowJournal journal;
+  {
+    RecordPass pass(world.executor, journal, 1, 100);
+    Reader reader;
+    TaskScope scope;
+    scope.spawn(reader.read(pass));
+  }
+  journal.answer(0);
+}
+
+}  // namespace
+}  // namespace palyra::gateway::audit::testing
