@@ -5,9 +5,9 @@ namespace {
 
 template <typename Integer>
 void put_big_endian(std::string& out, Integer value) {
-  for (int shift = static_cast<int>(sizeof(Integer)) * 8 - 8; shift >= 0; shift -= 8) {
-    out.push_back(static_cast<char>(static_cast<uint64_t>(value) >> shift));
-  }
+  char bytes[sizeof(Integer)];
+  for (size_t i = sizeof(Integer); i-- > 0; value >>= 8) bytes[i] = static_cast<char>(value);
+  out.append(bytes, sizeof(bytes));
 }
 
 void put_field(std::string& out, std::string_view field) {
