@@ -51,7 +51,8 @@ int compare_runs(const GlobalOptions& global, const std::string& run_id, const s
 int export_run(const GlobalOptions& global, const std::string& run_id, const std::string& file);
 
 // ---- sessions.cpp
-int list_sessions(const GlobalOptions& global, const std::string& search, bool archived, int limit);
+int list_sessions(const GlobalOptions& global, const std::string& search, bool archived,
+                  bool replays, int limit);
 int show_session(const GlobalOptions& global, const std::string& session_id);
 int new_session(const GlobalOptions& global, const std::string& title, const std::string& agent);
 int rename_session(const GlobalOptions& global, const std::string& session_id,
@@ -69,7 +70,7 @@ int rewind_session(const GlobalOptions& global, const std::string& session_id,
                    const std::string& turn, int back);
 int undo_session(const GlobalOptions& global, const std::string& session_id, bool redo);
 int list_turns(const GlobalOptions& global, const std::string& session_id, bool all, int limit);
-int search_sessions(const GlobalOptions& global, const std::string& text, int limit);
+int search_sessions(const GlobalOptions& global, const std::string& text, bool replays, int limit);
 int pin_fact(const GlobalOptions& global, const std::string& session_id, const std::string& text);
 int unpin_fact(const GlobalOptions& global, const std::string& session_id,
                const std::string& pin_id);

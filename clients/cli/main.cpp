@@ -206,12 +206,14 @@ class Commands {
         "  /compact, /pin TEXT      summarise older turns; keep a fact word for word");
   }
   void add_sessions() {
-    auto* sessions = group("sessions", "conversations",
-                           [this] { return list_sessions(global_, text_, flag_, limit_); });
+    auto* sessions = group("sessions", "conversations", [this] {
+      return list_sessions(global_, text_, flag_, replays_, limit_);
+    });
     auto* list = add(sessions, "list", "most recently used first",
-                     [this] { return list_sessions(global_, text_, flag_, limit_); });
+                     [this] { return list_sessions(global_, text_, flag_, replays_, limit_); });
     list->add_option("--search", text_, "words of the title");
     list->add_flag("--archived", flag_, "archived ones too");
+    list->add_flag("--replays", replays_, "those of repeated runs too");
     add_limit(list);
     auto* show =
         add(sessions, "show", "one session", [this] { return show_session(global_, id_); });
@@ -286,8 +288,9 @@ class Commands {
     unpin->add_option("pin", text_, "its id; see sessions pins")->required();
     add_session(sessions, "pins", "what is pinned", [this] { return list_pins(global_, id_); });
     auto* search = add(sessions, "search", "titles and what was said",
-                       [this] { return search_sessions(global_, text_, limit_); });
+                       [this] { return search_sessions(global_, text_, replays_, limit_); });
     search->add_option("text", text_, "words that must all be there")->required();
+    search->add_flag("--replays", replays_, "in repeated runs too");
     add_limit(search);
   }
   void add_runs() {
@@ -531,6 +534,7 @@ class Commands {
   int days_ = 0;
   bool flag_ = false;
   bool session_ = false;
+  bool replays_ = false;
   std::function<int()> action_;
 };
 

@@ -45,12 +45,13 @@ int session_call(const GlobalOptions& global, const Request& request,
 }  // namespace
 
 int list_sessions(const GlobalOptions& global, const std::string& search, bool archived,
-                  int limit) {
+                  bool replays, int limit) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::ListSessionsRequest request;
   request.set_search(search);
   request.set_include_archived(archived);
+  request.set_include_replays(replays);
   Table table({"SESSION", "UPDATED", "TURNS", "AGENT", "TITLE"});
   return list_and_print<api::Session, Stub, api::ListSessionsRequest, api::ListSessionsResponse>(
       connection, connection.gateway(), &Stub::ListSessions, request, limit,

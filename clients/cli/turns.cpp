@@ -139,11 +139,12 @@ int list_turns(const GlobalOptions& global, const std::string& session_id, bool 
       });
 }
 
-int search_sessions(const GlobalOptions& global, const std::string& text, int limit) {
+int search_sessions(const GlobalOptions& global, const std::string& text, bool replays, int limit) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::SearchSessionsRequest request;
   request.set_text(text);
+  request.set_include_replays(replays);
   Table table({"SESSION", "RUN", "WHEN", "TEXT"});
   return list_and_print<api::SearchHit, Stub, api::SearchSessionsRequest,
                         api::SearchSessionsResponse>(

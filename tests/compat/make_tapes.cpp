@@ -69,6 +69,214 @@ Story crash_in_a_call(effect::EffectClass class_) {
   };
 }
 
+std::string join(House& house, const std::string& run_id, const std::string& text,
+                 tape::QueueMode mode) {
+  api::FollowUp more;
+  more.set_text(text);
+  more.set_queue_mode(mode);
+  const std::string session = house.run_of(run_id).session_id();
+  const auto accepted = house.run(house.gateway->follow_up(House::caller(), session, more));
+  house.executor.run_until_idle();
+  return accepted.value().run_id;
+}
+
+// A conversation of so many turns; its session.
+std::string talk(House& house, int turns, size_t bytes = 0) {
+  house.providers.rule = [](const service::ChatRequest& request) -> std::optional<Say> {
+    const std::string& last = request.messages(request.messages_size() - 1).text();
+    if (last.find("Write the summary now.") == std::string::npos) return std::nullopt;
+    Say summary;
+    summary.text = {"They counted ", "to " + std::to_string(request.ByteSizeLong() % 100) + "."};
+    return summary;
+  };
+  std::string session;
+  for (int i = 1; i <= turns; ++i) {
+    const std::string run_id =
+        send(house, "say" + std::to_string(i) + "." + std::string(bytes, 'x'), session);
+    session = house.run_of(run_id).session_id();
+  }
+  return session;
+}
+
+std::string compact(House& house, const std::string& session) {
+  api::CompactSessionRequest request;
+  request.set_session_id(session);
+  const auto started = house.run(house.gateway->compact_session(House::caller(), request));
+  house.executor.run_until_idle();
+  return started.value().run_id();
+}
+
+void too_long(House& house) {
+  house.providers.fail(Status(Code::kInvalidArgument, "too long"),
+                       service::FAILURE_KIND_CONTEXT_OVERFLOW);
+}
+
+// Tapes of messages that join a run.
+void add_joined(std::vector<std::pair<std::string, Story>>& out) {
+  out.emplace_back("steer", [](House& house) {
+    house.providers.hang({"The first "});
+    const std::string run_id = send(house, "name a river");
+    join(house, run_id, "and a lake", tape::QUEUE_MODE_STEER);
+    house.providers.say({"The Elbe, and Lake Constance."});
+    house.providers.release();
+    house.executor.run_until_idle();
+    return run_id;
+  });
+  out.emplace_back("steer-crash", [](House& house) {
+    house.providers.hang({"The first "});
+    const std::string run_id = send(house, "name a river");
+    join(house, run_id, "and a lake", tape::QUEUE_MODE_STEER);
+    house.crash();
+    house.start();
+    house.executor.run_until_idle();
+    return run_id;
+  });
+  out.emplace_back("interrupt-model", [](House& house) {
+    house.providers.hang({"The first "});
+    const std::string run_id = send(house, "name a river");
+    house.providers.say({"Lake Constance."});
+    join(house, run_id, "no, a lake", tape::QUEUE_MODE_INTERRUPT);
+    return run_id;
+  });
+  out.emplace_back("interrupt-tool", [](House& house) {
+    house.tools.add_text("act", kRead, effect::EFFECT_CLASS_OPAQUE, "acted");
+    house.providers.call("act", "{}");
+    house.tools.hang = true;
+    const std::string run_id = send(house, "act");
+    house.providers.say({"Stopped."});
+    join(house, run_id, "stop it", tape::QUEUE_MODE_INTERRUPT);
+    house.advance_ms(6'000);
+    return run_id;
+  });
+  out.emplace_back("interrupt-question", [](House& house) {
+    house.tools.add_text("fs.write", kWrite, effect::EFFECT_CLASS_VERIFIABLE, "written");
+    house.providers.call("fs.write", R"({"path":"a"})");
+    const std::string run_id = send(house, "write");
+    house.providers.say({"Not written."});
+    join(house, run_id, "leave it", tape::QUEUE_MODE_INTERRUPT);
+    return run_id;
+  });
+  out.emplace_back("collect", [](House& house) {
+    house.providers.hang({"thinking"});
+    const std::string first = send(house, "one");
+    const std::string run_id = join(house, first, "two", tape::QUEUE_MODE_COLLECT);
+    join(house, first, "three", tape::QUEUE_MODE_COLLECT);
+    house.providers.release();
+    house.executor.run_until_idle();
+    return run_id;
+  });
+  out.emplace_back("coalesced", [](House& house) {
+    api::RouteMessageRequest message;
+    message.set_conversation("tea");
+    message.set_text("one");
+    message.set_coalesce_ms(1'000);
+    const auto first = house.run(house.gateway->route_message(House::caller(), message));
+    message.set_text("two");
+    static_cast<void>(house.run(house.gateway->route_message(House::caller(), message)).ok());
+    house.advance_ms(2'000);
+    return first.value().run_id();
+  });
+}
+
+// Tapes of what a conversation was made of.
+void add_histories(std::vector<std::pair<std::string, Story>>& out) {
+  out.emplace_back("compaction-budget", [](House& house) {
+    const std::string session = talk(house, 8, 3'000);
+    for (;;) {
+      const std::string run_id = send(house, "next" + std::string(3'000, 'x'), session);
+      for (const std::string& type : house.tape_of(run_id)) {
+        if (type == "compaction_finished") return run_id;
+      }
+    }
+  });
+  out.emplace_back("compaction-command",
+                   [](House& house) { return compact(house, talk(house, 9)); });
+  out.emplace_back("compaction-nothing",
+                   [](House& house) { return compact(house, talk(house, 3)); });
+  out.emplace_back("compaction-overflow", [](House& house) {
+    const std::string session = talk(house, 8);
+    too_long(house);
+    return send(house, "next", session);
+  });
+  out.emplace_back("compaction-overflow-again", [](House& house) {
+    const std::string session = talk(house, 8);
+    too_long(house);
+    too_long(house);
+    return send(house, "next", session);
+  });
+  out.emplace_back("compaction-fails", [](House& house) {
+    const std::string session = talk(house, 8);
+    house.providers.rule = nullptr;
+    too_long(house);
+    house.providers.fail(Status(Code::kUnauthenticated, "no key"), service::FAILURE_KIND_AUTH);
+    return send(house, "next", session);
+  });
+  out.emplace_back("compaction-crash", [](House& house) {
+    const std::string session = talk(house, 8);
+    const auto summary = std::exchange(house.providers.rule, nullptr);
+    house.providers.hang({"They "});
+    api::CompactSessionRequest request;
+    request.set_session_id(session);
+    const auto started = house.run(house.gateway->compact_session(House::caller(), request));
+    house.executor.run_until_idle();
+    house.crash();
+    house.providers.rule = summary;
+    house.start();
+    house.executor.run_until_idle();
+    return started.value().run_id();
+  });
+  out.emplace_back("summary", [](House& house) {
+    const std::string session = talk(house, 9);
+    compact(house, session);
+    return send(house, "next", session);
+  });
+  out.emplace_back("pinned", [](House& house) {
+    const std::string session = talk(house, 1);
+    api::PinFactRequest pin;
+    pin.set_session_id(session);
+    pin.set_text("The code word is heron.");
+    static_cast<void>(house.run(house.gateway->pin_fact(House::caller(), pin)).ok());
+    return send(house, "next", session);
+  });
+  out.emplace_back("branch", [](House& house) {
+    const std::string session = talk(house, 3);
+    api::ListTurnsRequest list;
+    list.set_session_id(session);
+    const auto turns = house.run(house.gateway->list_turns(House::caller(), list));
+    api::BranchSessionRequest request;
+    request.set_session_id(session);
+    request.set_turn_id(turns.value().turns(1).turn_id());
+    const auto branch = house.run(house.gateway->branch_session(House::caller(), request));
+    return send(house, "another way", branch.value().session_id());
+  });
+  out.emplace_back("rewound", [](House& house) {
+    const std::string session = talk(house, 3);
+    api::RewindSessionRequest request;
+    request.set_session_id(session);
+    request.set_back(2);
+    static_cast<void>(house.run(house.gateway->rewind_session(House::caller(), request)).ok());
+    return send(house, "another way", session);
+  });
+  out.emplace_back("replayed", [](House& house) {
+    house.tools.add_text("fs.read", kRead, effect::EFFECT_CLASS_NONE, "forty-two");
+    house.providers.call("fs.read", R"({"path":"a"})");
+    house.providers.say({"Forty-two."});
+    const std::string original = send(house, "read a");
+    ReplaysImpl replays(
+        World{house.clock, house.executor, house.ids, house.journal, house.providers, house.tools},
+        *house.gateway, *house.gateway, check_schema_text, "0.1.0");
+    house.providers.call("fs.read", R"({"path":"a"})");
+    house.providers.call("fs.read", R"({"path":"b"})");
+    house.providers.say({"Only one of them."});
+    api::RepeatRunRequest request;
+    request.set_run_id(original);
+    request.set_prompt("You read two files.");
+    const auto repeated = house.run(replays.repeat_run(House::caller(), request));
+    house.executor.run_until_idle();
+    return repeated.value().run_id();
+  });
+}
+
 std::vector<std::pair<std::string, Story>> stories() {
   std::vector<std::pair<std::string, Story>> out;
   out.emplace_back("simple", [](House& house) {
@@ -196,6 +404,8 @@ std::vector<std::pair<std::string, Story>> stories() {
     house.advance_ms(20'000);
     return run_id;
   });
+  add_joined(out);
+  add_histories(out);
   return out;
 }
 

@@ -229,6 +229,46 @@ TEST(Replays, ARepetitionBeginsWhereTheOriginalBegan) {
       << "the original's session is not touched";
 }
 
+TEST(Replays, RepetitionsAreListedAndFoundOnlyIfAskedFor) {
+  Place place;
+  const std::string original = place.ask();
+  const std::string again = place.repeat({}, original).value();
+  const std::string session = place.run_of(again).session_id();
+  const auto sessions = [&](bool replays, const std::string& search) {
+    api::ListSessionsRequest request;
+    request.set_include_replays(replays);
+    request.set_search(search);
+    std::vector<std::string> ids;
+    const auto list = place.House::run(place.gateway->list_sessions(House::caller(), request));
+    for (const auto& one : list.value().sessions()) ids.push_back(one.session_id());
+    return ids;
+  };
+  const auto runs = [&](bool replays, const std::string& text) {
+    api::SearchSessionsRequest request;
+    request.set_include_replays(replays);
+    request.set_text(text);
+    std::vector<std::string> ids;
+    const auto found = place.House::run(place.gateway->search_sessions(House::caller(), request));
+    for (const auto& hit : found.value().hits()) {
+      ids.push_back(hit.run_id().empty() ? "title" : hit.run_id());
+    }
+    return ids;
+  };
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      place.crash();
+      place.start();
+    }
+    EXPECT_THAT(sessions(false, ""), ElementsAre(place.run_of(original).session_id()));
+    EXPECT_THAT(sessions(true, ""), ElementsAre(session, place.run_of(original).session_id()));
+    EXPECT_THAT(sessions(false, "replay"), IsEmpty());
+    EXPECT_THAT(sessions(true, "replay"), ElementsAre(session));
+    EXPECT_THAT(runs(false, "read"), ElementsAre("title", original));
+    EXPECT_THAT(runs(true, "read"), ElementsAre("title", again, original));
+    EXPECT_THAT(runs(true, "replay"), ElementsAre("title"));
+  }
+}
+
 TEST(Replays, ARepetitionSurvivesACrash) {
   Place place;
   const std::string original = place.ask();

@@ -31,6 +31,9 @@ inline constexpr char kPartials[] = "partials";    // tape::ModelTurnInterrupted
 inline constexpr char kViews[] = "views";          // store::SessionView by session id
 inline constexpr char kAuditStream[] = "audit";
 
+// The channel of sessions in which runs are repeated; no credential speaks on it.
+inline constexpr char kReplayChannel[] = "replay";
+
 // Of the coalescer, for one message.
 inline constexpr int64_t kLongestWindowMs = 60'000;
 

@@ -73,7 +73,7 @@ api::Session GatewayImpl::new_session(const Caller& caller, const std::string& c
   doc.set_created_at_ms(now_ms());
   doc.set_updated_at_ms(now_ms());
   if (repetition != nullptr) {
-    doc.set_channel("replay");
+    doc.set_channel(kReplayChannel);
     doc.set_title(repetition->title);
     if (repetition->parent) set_head(doc, *repetition->parent);
   }

@@ -201,6 +201,9 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   Task<Result<tape::TurnRef>> before_rewind(std::shared_ptr<Session> session);
   Task<void> fill_previews(api::TurnInfo* info);
 
+  // search.cpp
+  Task<bool> is_replay(std::string session_id);
+
   // explain.cpp
   Task<Result<run::Piece>> compile_again(std::shared_ptr<const run::State> state,
                                          tape::Segment segment, size_t nth);

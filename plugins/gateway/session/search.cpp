@@ -4,6 +4,7 @@
 #include "plugins/gateway/session/validate.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 namespace palyra::gateway {
@@ -54,6 +55,14 @@ std::string around(const std::string& text, size_t at) {
 
 }  // namespace
 
+Task<bool> GatewayImpl::is_replay(std::string session_id) {
+  const auto known = sessions_.find(session_id);
+  if (known != sessions_.end()) co_return known->second->doc().channel() == kReplayChannel;
+  const auto doc = co_await gateway::load<api::Session>(environment_.world.journal, kSessions,
+                                                        session_id, "session " + session_id);
+  co_return doc.ok() && doc->channel() == kReplayChannel;
+}
+
 Task<Result<api::SearchSessionsResponse>> GatewayImpl::search_sessions(
     Caller caller, api::SearchSessionsRequest request) {
   uint32_t size = request.page_size();
@@ -72,6 +81,7 @@ Task<Result<api::SearchSessionsResponse>> GatewayImpl::search_sessions(
     titles.set_search(request.text());
     titles.set_page_size(size);
     titles.set_include_archived(true);
+    titles.set_include_replays(request.include_replays());
     auto found = co_await list_sessions(caller, std::move(titles));
     if (!found.ok()) co_return found.status();
     for (const auto& session : found->sessions()) {
@@ -86,6 +96,7 @@ Task<Result<api::SearchSessionsResponse>> GatewayImpl::search_sessions(
     cursor.erase(0, 1);
   }
   const std::string owner = owner_key(caller.principal);
+  std::map<std::string, bool> shown;  // sessions of what was found
   do {
     service::QueryRequest query;
     query.set_collection(kRuns);
@@ -107,6 +118,12 @@ Task<Result<api::SearchSessionsResponse>> GatewayImpl::search_sessions(
           run.text().empty() ? run.input_preview() : run.input_preview() + "\n" + run.text();
       const size_t at = find_words(lower(said), words);
       if (at == std::string::npos) continue;
+      auto session = shown.find(run.session_id());
+      if (session == shown.end()) {
+        const bool show = request.include_replays() || !co_await is_replay(run.session_id());
+        session = shown.emplace(run.session_id(), show).first;
+      }
+      if (!session->second) continue;
       auto& hit = *out.add_hits();
       hit.set_session_id(run.session_id());
       hit.set_run_id(run.run_id());

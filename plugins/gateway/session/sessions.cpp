@@ -93,7 +93,8 @@ Task<Result<api::ListSessionsResponse>> GatewayImpl::list_sessions(
     for (const auto& document : page->documents()) {
       api::Session session;
       if (!session.ParseFromString(document.value()) || !owns(caller, session.principal()) ||
-          (session.archived() && !request.include_archived())) {
+          (session.archived() && !request.include_archived()) ||
+          (session.channel() == kReplayChannel && !request.include_replays())) {
         continue;
       }
       // What is in use is ahead of its document.
