@@ -106,8 +106,11 @@ std::optional<Link> read_witness(const std::string& line) {
 }
 
 ExportCheck::ExportCheck(std::set<std::string> keys, std::optional<Link> witness,
-                         std::function<void(const Verdict&)> tell)
-    : keys_(std::move(keys)), witness_(std::move(witness)), tell_(std::move(tell)) {}
+                         FindSegment find_segment, std::function<void(const Verdict&)> tell)
+    : keys_(std::move(keys)),
+      witness_(std::move(witness)),
+      find_segment_(std::move(find_segment)),
+      tell_(std::move(tell)) {}
 
 void ExportCheck::at_line(std::string words) {
   if (summary_.problems.size() >= kMaxProblems) return;
@@ -130,6 +133,7 @@ void ExportCheck::add_line(const std::string& line) {
   }
   if (phase_ == Phase::kHeader) return header(parsed);
   if (const auto list = parsed.find("contents"); list != parsed.end()) return contents(*list);
+  if (const auto list = parsed.find("missing"); list != parsed.end()) return missing(*list);
   if (const auto body = parsed.find("seal"); body != parsed.end()) return seal(*body);
   if (const auto body = parsed.find("checkpoint"); body != parsed.end()) return checkpoint(*body);
   if (parsed.contains("stream")) return record(parsed);
@@ -183,6 +187,40 @@ void ExportCheck::contents(const Json& list) {
     put_field(fields, *prev_hash);
     put_field(fields, *last);
     put_field(fields, *last_hash);
+    contents_.update(fields);
+  }
+}
+
+void ExportCheck::missing(const Json& list) {
+  if (phase_ != Phase::kContents) return at_line("missing records behind the seal");
+  if (!list.is_array()) return at_line("the missing records are no list");
+  for (const Json& entry : list) {
+    if (!entry.is_object()) return at_line("an entry of the missing records is no object");
+    const std::string name = text_of(entry, "stream");
+    const auto first = number_of(entry, "firstSeq");
+    const auto last = number_of(entry, "lastSeq");
+    const auto before = bytes_of(entry, "prevHash", kHash);
+    const auto after = bytes_of(entry, "lastHash", kHash);
+    const auto digest = bytes_of(entry, "archiveDigest", kHash);
+    const auto found = streams_.find(name);
+    if (!first || !last || !before || !after || !digest || found == streams_.end()) {
+      return at_line("an entry of the missing records is incomplete");
+    }
+    Stream& stream = found->second;
+    const uint64_t least =
+        stream.missing.empty() ? stream.first : stream.missing.back().range.last + 1;
+    if (*first < least || *last < *first || *last > stream.last) {
+      return at_line("an entry of the missing records is out of order");
+    }
+    stream.missing.push_back({{*first, *last}, *before, *after, *digest});
+    std::string fields;
+    put_field(fields, "missing");
+    put_field(fields, name);
+    put_field(fields, *first);
+    put_field(fields, *last);
+    put_field(fields, *before);
+    put_field(fields, *after);
+    put_field(fields, *digest);
     contents_.update(fields);
   }
 }
@@ -302,12 +340,9 @@ void ExportCheck::record(const Json& line) {
     if (found->second.told) {
       return at_line("records of " + name + " come back after their end: inserted or out of order");
     }
-    current_ = Current();
-    current_.name = name;
-    current_.stream = &found->second;
-    current_.next = found->second.first;
-    current_.prev = found->second.prev_hash;
+    begin_stream(name, found->second);
   }
+  pass_missing();
   const auto seq = number_of(line, "seq");
   if (!seq) return broken(current_.next, "a line without a number");
   if (current_.reason.empty()) check_record(line, *seq);
@@ -332,12 +367,9 @@ void ExportCheck::check_record(const Json& line, uint64_t seq) {
                            std::to_string(at.stream->last) + ": inserted");
   }
   if (seq > at.next) {
-    // Archived, perhaps: known at the end.
-    if (at.gaps.size() >= kMaxRanges) return broken(at.next, "too many gaps");
-    at.gaps.push_back({{at.next, seq - 1}, at.prev, *prev});
-  } else if (*prev != at.prev) {
-    return broken(seq, "does not follow the record before");
+    return broken(at.next, "is missing; the next one is " + std::to_string(seq));
   }
+  if (*prev != at.prev) return broken(seq, "does not follow the record before");
   std::string fields;
   put_field(fields, "palyra.record.1");
   put_field(fields, at.name);
@@ -361,10 +393,10 @@ void ExportCheck::payload(const Json& line, uint64_t seq, const std::string& typ
   Current& at = current_;
   const auto erased = line.find("erased");
   if (erased != line.end() && erased->is_boolean() && erased->get<bool>()) {
-    if (!at.missing.empty() && at.missing.back().last + 1 == seq) {
-      at.missing.back().last = seq;
-    } else if (at.missing.size() < kMaxRanges) {
-      at.missing.push_back({seq, seq});
+    if (!at.empty.empty() && at.empty.back().last + 1 == seq) {
+      at.empty.back().last = seq;
+    } else if (at.empty.size() < kMaxRanges) {
+      at.empty.push_back({seq, seq});
     } else {
       broken(seq, "too many erased ranges");
     }
@@ -384,66 +416,107 @@ void ExportCheck::payload(const Json& line, uint64_t seq, const std::string& typ
   const Range range{fields.number(1), fields.number(2)};
   if (range.last >= seq || at.erased.size() + at.closed.size() >= kMaxRanges) return;
   if (closes) {
-    at.closed.push_back({range, std::string(fields.bytes(3)), std::string(fields.bytes(4))});
+    at.closed.push_back({range, std::string(fields.bytes(3)), std::string(fields.bytes(4)), ""});
   } else {
     at.erased.push_back(range);
+  }
+}
+
+// Goes over the records that the export says it lacks: through their file if it is at hand.
+void ExportCheck::pass_missing() {
+  Current& at = current_;
+  const std::vector<Segment>& all = at.stream->missing;
+  while (at.reason.empty() && at.passed < all.size() && all[at.passed].range.first == at.next) {
+    const Segment& segment = all[at.passed++];
+    if (segment.before != at.prev) {
+      return broken(segment.range.first, "and its archive do not follow the record before");
+    }
+    const auto text = find_segment_ ? find_segment_(segment.digest) : std::nullopt;
+    if (text) {
+      read_segment(*text);
+      if (!at.reason.empty()) return;
+      at.archived += segment.range.last - segment.range.first + 1;
+      if (at.next != segment.range.last + 1 || at.prev != segment.after) {
+        return broken(at.next, "is not in the archived file that should have it");
+      }
+      continue;
+    }
+    at.unread.push_back(segment);
+    at.next = segment.range.last + 1;
+    at.prev = segment.after;
+  }
+}
+
+void ExportCheck::read_segment(const std::string& text) {
+  std::string_view rest = text;
+  while (!rest.empty() && current_.reason.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    const Json parsed = depth_of(line) > kMaxDepth ? Json() : Json::parse(line, nullptr, false);
+    const auto seq = parsed.is_object() ? number_of(parsed, "seq") : std::nullopt;
+    if (!seq || text_of(parsed, "stream") != current_.name || *seq != current_.next) {
+      return broken(current_.next, "is not in the archived file that should have it");
+    }
+    check_record(parsed, *seq);
   }
 }
 
 // What is missing must be explained by later records of the same stream.
 void ExportCheck::explain_missing() {
   Current& at = current_;
-  for (const Gap& gap : at.gaps) {
-    // Segments follow each other without a gap; a later one for the same records replaces one.
-    uint64_t next = gap.range.first;
-    std::string hash = gap.before;
-    bool found = true;
-    while (next <= gap.range.last && found) {
-      found = false;
-      for (const Gap& closed : at.closed) {
-        if (closed.range.first != next || closed.range.last > gap.range.last ||
-            closed.range.last < next || closed.before != hash) {
-          continue;
-        }
-        next = closed.range.last + 1;
-        hash = closed.after;
-        found = true;
-        break;
+  // The record that closed a segment may be in one that is missing itself.
+  for (const Segment& unread : at.unread) {
+    for (const Segment& closed : at.closed) {
+      if (closed.range.first != unread.range.first) continue;
+      if (closed.range.last != unread.range.last || closed.before != unread.before ||
+          closed.after != unread.after) {
+        return broken(unread.range.first, "and its archive are not what the stream closed");
       }
     }
-    if (next <= gap.range.last || hash != gap.after) {
-      return broken(next <= gap.range.last ? next : gap.range.first,
-                    "is missing; the next one is " + std::to_string(gap.range.last + 1));
-    }
-    summary_.archived += gap.range.last - gap.range.first + 1;
   }
   std::sort(at.erased.begin(), at.erased.end(),
             [](const Range& a, const Range& b) { return a.first < b.first; });
-  for (const Range& missing : at.missing) {
-    uint64_t next = missing.first;
+  for (const Range& empty : at.empty) {
+    uint64_t next = empty.first;
     for (const Range& range : at.erased) {
       if (range.first <= next && range.last >= next) next = range.last + 1;
     }
-    if (next <= missing.last) {
+    // The record that says so may be in a segment that is missing.
+    const bool unknown =
+        std::any_of(at.unread.begin(), at.unread.end(),
+                    [&](const Segment& unread) { return unread.range.last > empty.last; });
+    if (next <= empty.last && !unknown) {
       return broken(next, "its payload is missing and no erased record says why");
     }
   }
+}
+
+void ExportCheck::begin_stream(const std::string& name, Stream& stream) {
+  current_ = Current();
+  current_.name = name;
+  current_.stream = &stream;
+  current_.next = stream.first;
+  current_.prev = stream.prev_hash;
 }
 
 void ExportCheck::end_stream() {
   if (current_.stream == nullptr) return;
   Current& at = current_;
   Stream& stream = *at.stream;
-  const uint64_t archived_before = summary_.archived;
+  pass_missing();
+  const bool open_end = !stream.missing.empty() && stream.missing.back().range.last == stream.last;
   if (at.reason.empty()) explain_missing();
   if (at.reason.empty() && at.next <= stream.last) {
-    broken(at.next, "and all behind it are missing: the export was sealed with " +
-                        std::to_string(stream.last) + " records of this stream");
+    broken(at.next, at.next == stream.first
+                        ? std::string("and the whole stream are missing")
+                        : "and all behind it are missing: the export was sealed with " +
+                              std::to_string(stream.last) + " records of this stream");
   }
   if (at.reason.empty() && at.prev != stream.last_hash) {
     broken(stream.last, "is not the record that was sealed");
   }
-  if (at.reason.empty() && stream.named_seq != stream.last) {
+  // If the end was missing when the export was made, the seal names the file that has it.
+  if (at.reason.empty() && stream.named_seq != stream.last && !open_end) {
     broken(stream.named_seq + 1,
            stream.named_seq == 0
                ? "and the whole stream are covered by no checkpoint of this export"
@@ -453,10 +526,18 @@ void ExportCheck::end_stream() {
   verdict.ok = at.reason.empty();
   verdict.bad_seq = at.bad_seq;
   verdict.reason = at.reason;
-  verdict.archived = summary_.archived - archived_before;
-  for (const Range& range : at.missing) verdict.erased += range.last - range.first + 1;
+  verdict.archived = at.archived;
+  for (const Range& range : at.empty) verdict.erased += range.last - range.first + 1;
+  for (const Segment& unread : at.unread) {
+    verdict.missing += unread.range.last - unread.range.first + 1;
+    if (verdict.missing_files.size() < kMaxNamed) {
+      verdict.missing_files.push_back(to_hex(unread.digest) + ".ndjson.gz");
+    }
+  }
   summary_.records += at.records;
   summary_.erased += verdict.erased;
+  summary_.archived += verdict.archived;
+  summary_.missing += verdict.missing;
   tell(at.name, stream, std::move(verdict));
   current_ = Current();
 }
@@ -506,10 +587,8 @@ ExportCheck::Summary ExportCheck::finish() {
   }
   for (auto& [name, stream] : streams_) {
     if (stream.told) continue;
-    Verdict verdict;
-    verdict.bad_seq = stream.first;
-    verdict.reason = "and the whole stream are missing";
-    tell(name, stream, std::move(verdict));
+    begin_stream(name, stream);
+    end_stream();
   }
   summary_.streams = streams_.size();
   check_witness();

@@ -38,6 +38,8 @@ std::optional<Link> read_witness(const std::string& line);
 constexpr size_t kMaxLine = size_t{32} << 20;
 constexpr int kMaxDepth = 16;
 constexpr size_t kMaxStreams = 20'000'000;
+// Files that are named of one stream.
+constexpr size_t kMaxNamed = 20;
 
 // Feed the lines, then ask. Memory grows with the number of streams. One thread.
 class ExportCheck {
@@ -49,7 +51,10 @@ class ExportCheck {
     uint64_t first = 0;  // records it is about
     uint64_t last = 0;
     uint64_t erased = 0;
-    uint64_t archived = 0;  // not in the export; their segment_closed says why
+    uint64_t archived = 0;  // not in the export, but in a file that was given
+    uint64_t missing = 0;   // in neither: unproven
+    // The files that have them, at most kMaxNamed.
+    std::vector<std::string> missing_files;
     uint64_t checkpoint = 0;
     // Not ok: where, and why.
     uint64_t bad_seq = 0;
@@ -65,12 +70,17 @@ class ExportCheck {
     uint64_t records = 0;
     uint64_t erased = 0;
     uint64_t archived = 0;
+    uint64_t missing = 0;
     std::optional<Link> newest;
+    // Nothing that is there is wrong; whether all is there, `missing` says.
     bool ok() const { return problems.empty() && broken == 0; }
   };
 
+  // The text of the archived segment with this digest, 32 bytes, if it is at hand.
+  using FindSegment = std::function<std::optional<std::string>(const std::string& digest)>;
+
   // `keys`: 32 bytes each. `tell` gets each stream's verdict as soon as it is known.
-  ExportCheck(std::set<std::string> keys, std::optional<Link> witness,
+  ExportCheck(std::set<std::string> keys, std::optional<Link> witness, FindSegment find_segment,
               std::function<void(const Verdict&)> tell);
 
   void add_line(const std::string& line);
@@ -80,6 +90,17 @@ class ExportCheck {
 
  private:
   enum class Phase { kHeader, kContents, kCheckpoints, kRecords };
+  struct Range {
+    uint64_t first;
+    uint64_t last;
+  };
+  // Archived records, with the hashes around them.
+  struct Segment {
+    Range range;
+    std::string before;
+    std::string after;
+    std::string digest;
+  };
   struct Stream {
     uint64_t first = 0;
     uint64_t last = 0;
@@ -90,16 +111,8 @@ class ExportCheck {
     std::string named_hash;
     uint64_t named_by = 0;
     bool told = false;
-  };
-  struct Range {
-    uint64_t first;
-    uint64_t last;
-  };
-  // Records that are not in the export, with the hashes around them.
-  struct Gap {
-    Range range;
-    std::string before;
-    std::string after;
+    // What the export says it lacks, in order.
+    std::vector<Segment> missing;
   };
   // The stream whose records are coming.
   struct Current {
@@ -108,10 +121,13 @@ class ExportCheck {
     uint64_t next = 0;
     std::string prev;
     uint64_t records = 0;
-    std::vector<Range> missing;
-    std::vector<Range> erased;
-    std::vector<Gap> gaps;
-    std::vector<Gap> closed;
+    std::vector<Range> empty;   // records without payloads
+    std::vector<Range> erased;  // and what says why
+    // Of stream->missing: those behind us, and which of them nobody could read.
+    size_t passed = 0;
+    std::vector<Segment> unread;
+    uint64_t archived = 0;
+    std::vector<Segment> closed;
     uint64_t bad_seq = 0;
     std::string reason;
   };
@@ -120,6 +136,7 @@ class ExportCheck {
   void at_line(std::string words);
   void header(const nlohmann::json& line);
   void contents(const nlohmann::json& list);
+  void missing(const nlohmann::json& list);
   void seal(const nlohmann::json& body);
   void checkpoint(const nlohmann::json& body);
   void heads(const nlohmann::json& list, const Link& link);
@@ -128,13 +145,17 @@ class ExportCheck {
   void payload(const nlohmann::json& line, uint64_t seq, const std::string& type,
                const std::string& digest);
   void broken(uint64_t seq, std::string reason);
+  void begin_stream(const std::string& name, Stream& stream);
   void end_stream();
+  void pass_missing();
+  void read_segment(const std::string& text);
   void explain_missing();
   void tell(const std::string& name, Stream& stream, Verdict verdict);
   void check_witness();
 
   const std::set<std::string> keys_;
   const std::optional<Link> witness_;
+  const FindSegment find_segment_;
   const std::function<void(const Verdict&)> tell_;
 
   uint64_t line_ = 0;

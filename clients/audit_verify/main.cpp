@@ -1,33 +1,40 @@
-// palyra-audit-verify --key FILE|HEX [--key ...] [--witness FILE] [--quiet] EXPORT
+// palyra-audit-verify --key FILE|HEX [--witness FILE] [--segments DIR] [--quiet] EXPORT
 #include "clients/audit_verify/export_check.h"
+#include "clients/audit_verify/segment_files.h"
 
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <utility>
+#include <vector>
 
 namespace palyra::audit_verify {
 namespace {
 
-enum ExitCode { kVerified = 0, kNotVerified = 1, kUsage = 64, kNoInput = 66 };
+enum ExitCode { kVerified = 0, kNotVerified = 1, kIncomplete = 2, kUsage = 64, kNoInput = 66 };
 
 constexpr char kHelp[] =
-    "palyra-audit-verify --key FILE|HEX [--key ...] [--witness FILE] [--quiet] EXPORT\n\n"
+    "palyra-audit-verify --key FILE|HEX [--witness FILE] [--segments DIR] [--quiet] EXPORT\n\n"
     "Verifies what `palyra audit export` wrote, with the public key only.\n\n"
     "  --key      public key: hex, or a file with hex or PEM; may be given again for older keys\n"
     "  --witness  a line that `palyra audit witness` printed and you kept elsewhere\n"
-    "  --quiet    only what is wrong\n"
+    "  --segments directory of archived segments, <digest>.ndjson.gz: those that the export lacks\n"
+    "             are read from there; may be given again\n"
+    "  --quiet    only what is wrong or missing\n"
     "  EXPORT     the file; - reads standard input\n\n"
     "Example:\n  palyra-audit-verify --key audit.pub --witness witness.json export.ndjson\n\n"
-    "Exit codes: 0 verified, 1 not verified, 64 usage, 66 a file cannot be read.\n";
+    "Exit codes: 0 verified, 1 not verified, 2 what is there verifies but archived records are\n"
+    "missing, 64 usage, 66 a file cannot be read.\n";
 
 struct Arguments {
   std::set<std::string> keys;
   std::optional<Link> witness;
+  std::vector<std::string> segments;
   std::string file;
   bool quiet = false;
 };
@@ -93,6 +100,14 @@ int parse(int argc, char** argv, Arguments& out) {
       if (++i == argc) return complain(word + " needs a value", kUsage);
       const int code = word == "--key" ? add_key(argv[i], out) : add_witness(argv[i], out);
       if (code != 0) return code;
+    } else if (word == "--segments") {
+      if (++i == argc) return complain(word + " needs a value", kUsage);
+      std::error_code ignored;
+      if (!std::filesystem::is_directory(argv[i], ignored)) {
+        return complain(std::string(argv[i]) + " is not a directory of archived segments",
+                        kNoInput);
+      }
+      out.segments.emplace_back(argv[i]);
     } else if (word.size() > 1 && word[0] == '-') {
       return complain("there is no option " + word + "; see --help", kUsage);
     } else if (!out.file.empty()) {
@@ -154,14 +169,19 @@ void print(const ExportCheck::Verdict& verdict, bool quiet) {
                 printable(verdict.reason).c_str());
     return;
   }
-  if (quiet) return;
+  if (quiet && verdict.missing == 0) return;
   std::string more;
   if (verdict.erased > 0) more += ", " + std::to_string(verdict.erased) + " erased";
   if (verdict.archived > 0) more += ", " + std::to_string(verdict.archived) + " archived";
-  std::printf("ok      %s: records %llu to %llu%s, checkpoint %llu\n", name.c_str(),
+  if (verdict.missing > 0) more += ", " + std::to_string(verdict.missing) + " MISSING";
+  std::printf("%s  %s: records %llu to %llu%s, checkpoint %llu\n",
+              verdict.missing > 0 ? "PARTIAL" : "ok    ", name.c_str(),
               static_cast<unsigned long long>(verdict.first),
               static_cast<unsigned long long>(verdict.last), more.c_str(),
               static_cast<unsigned long long>(verdict.checkpoint));
+  for (const std::string& file : verdict.missing_files) {
+    std::printf("        lacks the archived file %s\n", file.c_str());
+  }
 }
 
 int conclude(const ExportCheck::Summary& summary, bool quiet) {
@@ -178,16 +198,24 @@ int conclude(const ExportCheck::Summary& summary, bool quiet) {
                 static_cast<unsigned long long>(summary.streams), summary.problems.size());
     return kNotVerified;
   }
+  if (summary.missing > 0) {
+    std::printf(
+        "INCOMPLETE: %llu archived records are missing, so nothing is proven about them; find "
+        "their "
+        "files and give them with --segments DIR. What is there verifies.\n",
+        static_cast<unsigned long long>(summary.missing));
+  }
   std::printf(
-      "VERIFIED: %llu records of %llu streams, %llu erased, %llu archived; up to checkpoint "
+      "%s: %llu records of %llu streams, %llu erased, %llu from archived files; up to checkpoint "
       "%llu of %s\n",
+      summary.missing > 0 ? "VERIFIED IN PART" : "VERIFIED",
       static_cast<unsigned long long>(summary.records),
       static_cast<unsigned long long>(summary.streams),
       static_cast<unsigned long long>(summary.erased),
       static_cast<unsigned long long>(summary.archived),
       static_cast<unsigned long long>(summary.newest ? summary.newest->number : 0),
       time_of(summary.newest ? summary.newest->time_ms : 0).c_str());
-  return kVerified;
+  return summary.missing > 0 ? kIncomplete : kVerified;
 }
 
 int run(int argc, char** argv) {
@@ -203,8 +231,11 @@ int run(int argc, char** argv) {
       file.clear();
     }
   }
-  ExportCheck check(arguments.keys, arguments.witness,
-                    [&](const ExportCheck::Verdict& verdict) { print(verdict, arguments.quiet); });
+  const SegmentFiles segments(arguments.segments);
+  ExportCheck check(
+      arguments.keys, arguments.witness,
+      [&](const std::string& digest) { return segments.find(digest); },
+      [&](const ExportCheck::Verdict& verdict) { print(verdict, arguments.quiet); });
   feed(arguments.file == "-" ? std::cin : file, check);
   return conclude(check.finish(), arguments.quiet);
 }

@@ -1,6 +1,7 @@
 // Proof that nothing was changed: verify, export, witness, key.
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
+#include "clients/cli/public_key.h"
 #include "clients/cli/terminal.h"
 #include "palyra/gateway/v1/audit.grpc.pb.h"
 
@@ -19,8 +20,6 @@ namespace palyra::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr size_t kHexKey = 64;
 
 unsigned long long ull(uint64_t number) { return number; }
 
@@ -98,16 +97,13 @@ std::optional<int64_t> parse_time(const std::string& text) {
   return {};
 }
 
-// Hex, or a file that begins with it.
-std::optional<std::string> read_key(const std::string& word) {
-  const auto is_hex = [](const std::string& text) {
-    return text.size() == kHexKey &&
-           text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
-  };
-  if (is_hex(word)) return word;
-  const auto text = read_small_file(word);
-  if (!text || !is_hex(*text)) return {};
-  return text;
+// The export is whole as a file; what it lacks, it says itself.
+int incomplete(uint64_t missing) {
+  return complain(std::to_string(missing) +
+                      " archived records are not in the export: their files are gone or were "
+                      "altered. Put them back into the directory of segments (palyra storage "
+                      "status) and export again, or give them to palyra-audit-verify --segments",
+                  kExitDamaged);
 }
 
 // What was damaged as a person reads it.
@@ -148,13 +144,9 @@ int audit_verify(const GlobalOptions& global, const AuditOptions& options) {
   api::VerifyStoreRequest request;
   request.set_cursor(options.resume);
   for (const std::string& word : options.keys) {
-    const auto key = read_key(word);
-    if (!key) {
-      return complain(
-          "--key " + word + ": neither 64 hex digits nor a file with them; see: palyra audit key",
-          kExitUsage);
-    }
-    request.add_keys(*key);
+    const PublicKey key = read_public_key(word);
+    if (key.hex.empty()) return complain("--key " + word + ": " + key.problem, kExitUsage);
+    request.add_keys(key.hex);
   }
   if (!options.witness.empty()) {
     const auto line = read_small_file(options.witness);
@@ -238,17 +230,25 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
   const auto stream = stub->ExportAudit(context.get(), request);
   api::ExportAuditChunk chunk;
   uint64_t bytes = 0;
+  uint64_t missing = 0;
   bool written = true;
   while (written && !interrupt.seen() && stream->Read(&chunk)) {
     written = std::fwrite(chunk.data().data(), 1, chunk.data().size(), out) == chunk.data().size();
     bytes += chunk.data().size();
+    missing = chunk.missing_records();
+    for (const api::MissingRecords& range : chunk.missing()) {
+      bar.clear();
+      std::fprintf(stderr, "missing: records %llu to %llu of %s, archived in %s\n",
+                   ull(range.first_seq()), ull(range.last_seq()), one_line(range.stream()).c_str(),
+                   one_line(range.file()).c_str());
+    }
     bar.draw(0, 0, bytes, std::to_string(chunk.records()) + " records");
   }
   bar.clear();
   if (!written || interrupt.seen()) context->TryCancel();
   const grpc::Status status = stream->Finish();
   int code = interrupt.seen() ? static_cast<int>(kExitInterrupted) : connection.explain(status);
-  if (options.file.empty()) return code;
+  if (options.file.empty()) return code == kExitOk && missing > 0 ? incomplete(missing) : code;
   written = std::ferror(out) == 0 && std::fclose(out) == 0 && written;
   if (code == kExitOk && (!written || std::rename(temporary.c_str(), options.file.c_str()) != 0)) {
     code =
@@ -263,7 +263,7 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
                "  palyra-audit-verify --key KEY %s     (KEY: palyra audit key)\n",
                ull(chunk.records()), ull(chunk.streams()), options.file.c_str(),
                options.file.c_str());
-  return kExitOk;
+  return missing > 0 ? incomplete(missing) : static_cast<int>(kExitOk);
 }
 
 int audit_witness(const GlobalOptions& global) {

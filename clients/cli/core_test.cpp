@@ -1,5 +1,6 @@
 // The parts of the command line that need no daemon.
 #include "clients/cli/line_reader.h"
+#include "clients/cli/public_key.h"
 #include "clients/cli/settings.h"
 #include "clients/cli/terminal.h"
 #include "clients/cli/text.h"
@@ -17,6 +18,36 @@ namespace palyra::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+// The key of RFC 8032, 7.1, test 1; the PEM is what `openssl pkey -pubout` makes of it.
+constexpr char kHexKey[] = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+constexpr char kPemKey[] =
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
+    "-----END PUBLIC KEY-----";
+
+TEST(PublicKeys, AreHexOrPem) {
+  EXPECT_EQ(parse_public_key(kHexKey).hex, kHexKey);
+  EXPECT_EQ(parse_public_key(kPemKey).hex, kHexKey);
+  EXPECT_EQ(read_public_key(kHexKey).hex, kHexKey);
+}
+
+TEST(PublicKeys, WhatIsNoneSaysWhatItIs) {
+  const auto problem = [](const std::string& text) {
+    const PublicKey key = parse_public_key(text);
+    EXPECT_EQ(key.hex, "");
+    return key.problem;
+  };
+  EXPECT_NE(problem("-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n").find("private key"),
+            std::string::npos);
+  // The beginning of an RSA key, and a key that was cut off.
+  EXPECT_NE(problem("-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEF\n").find("another kind"),
+            std::string::npos);
+  EXPECT_NE(problem(std::string(kPemKey).substr(0, 60)).find("another kind"), std::string::npos);
+  EXPECT_NE(problem("").find("palyra audit key"), std::string::npos);
+  EXPECT_NE(problem(std::string(63, 'a')).find("64 hex digits"), std::string::npos);
+  EXPECT_NE(read_public_key("/nowhere/key").problem.find("No such file"), std::string::npos);
+}
 
 TEST(Printable, LetsNoControlCharacterReachTheTerminal) {
   EXPECT_EQ(printable("a\x1b[2J\x1b]0;title\x07z"), "a[2J]0;titlez");

@@ -16,7 +16,8 @@ enum ExitCode {
   kExitCannotCreate = 73,  // a file could not be written
   kExitIo = 74,            // standard output could not be written
   kExitWaiting = 75,       // the run waits for an approval, or the limit of requests is reached
-  kExitDamaged = 76,       // audit verify found records that do not verify
+  // audit verify found records that do not verify; audit export lacks records whose files are gone
+  kExitDamaged = 76,
   kExitNoPermission = 77,  // token missing, refused, or without the scope
   kExitConfig = 78,        // palyra.toml cannot be found or read
   kExitInterrupted = 130,  // left by Ctrl-C

@@ -424,7 +424,8 @@ class Commands {
                        [this] { return audit_verify(global_, audit_); });
     verify->add_option("--resume", audit_.resume, "what an interrupted verification printed");
     verify->add_option("--witness", audit_.witness, "file with a line of `audit witness`");
-    verify->add_option("--key", audit_.keys, "an older public key: hex, or a file with it");
+    verify->add_option("--key", audit_.keys,
+                       "an older public key: hex, or a file with it in hex or PEM");
     verify->footer(
         "Example:\n  palyra audit witness > /elsewhere/witness.json\n"
         "  palyra audit verify --witness /elsewhere/witness.json");

@@ -1,13 +1,26 @@
 #include "plugins/journal/archive.h"
 
+#include "plugins/common/digest/digest.h"
 #include "plugins/journal/blob_scan.h"
 #include "plugins/journal/request_check.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
 namespace palyra::journal {
+
+namespace {
+
+Status not_there(const std::string& stream, const SegmentRow& row, const SegmentFiles& files) {
+  return {Code::kNotFound, "records " + std::to_string(row.first_seq) + " to " +
+                               std::to_string(row.last_seq) + " of " + stream +
+                               " are archived, and their file " + segment_name(row.digest) +
+                               " is missing; put it back into " + files.location()};
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const Segment>> Archive::open(const std::string& stream,
                                                      const SegmentRow& row) {
@@ -18,10 +31,7 @@ Result<std::shared_ptr<const Segment>> Archive::open(const std::string& stream,
   Result<std::string> file = files_.read(segment_name(row.digest));
   if (!file.ok()) {
     if (file.status().code() != Code::kNotFound) return file.status();
-    return Status(Code::kNotFound, "records " + std::to_string(row.first_seq) + " to " +
-                                       std::to_string(row.last_seq) + " of " + stream +
-                                       " are archived, and their file " + segment_name(row.digest) +
-                                       " is missing; put it back into " + files_.location());
+    return not_there(stream, row, files_);
   }
   Result<Segment> records = decode_segment(stream, row, *file);
   if (!records.ok()) return records.status();
@@ -30,6 +40,14 @@ Result<std::shared_ptr<const Segment>> Archive::open(const std::string& stream,
   digest_ = row.digest;
   segment_ = segment;
   return segment;
+}
+
+Status Archive::look(const std::string& stream, const SegmentRow& row) {
+  const Result<std::string> file = files_.read(segment_name(row.digest));
+  if (file.status().code() == Code::kNotFound) return not_there(stream, row, files_);
+  if (!file.ok()) return file.status();
+  if (digest::sha256(*file) == row.digest) return {};
+  return {Code::kDataLoss, "the archive file " + segment_name(row.digest) + " was altered"};
 }
 
 void Archive::forget(const std::string& digest) {
@@ -63,6 +81,7 @@ Status read_with_archive(const v1::ReadRequest& request, const std::vector<Segme
     uint64_t next = std::max<uint64_t>(request.from_seq(), 1);
     for (const SegmentRow& row : segments) {
       if (row.last_seq < next) continue;
+      if (fill.left() <= 0) return {};
       const auto segment = archive.open(request.stream(), row);
       if (!segment.ok()) return segment.status();
       for (; next <= row.last_seq; ++next) {
@@ -134,6 +153,51 @@ const v1::Record* archived_record(const std::string& stream, uint64_t seq,
     return &(*holder)[seq - row.first_seq];
   }
   return nullptr;
+}
+
+namespace {
+
+void reach_end_of(const SegmentRow& row, uint64_t position, v1::StreamInfo& info) {
+  info.set_last_seq(row.last_seq);
+  info.set_last_time_ns(std::numeric_limits<int64_t>::max());
+  info.set_last_position(position);
+  info.set_last_hash(row.last_hash);
+}
+
+}  // namespace
+
+bool last_archived(const std::string& stream, uint64_t up_to,
+                   const std::vector<SegmentRow>& segments, Archive& archive,
+                   v1::StreamInfo& info) {
+  for (auto row = segments.rbegin(); row != segments.rend(); ++row) {
+    const auto segment = archive.open(stream, *row);
+    if (!segment.ok()) {
+      reach_end_of(*row, up_to, info);
+      return true;
+    }
+    const auto record =
+        std::find_if((*segment)->rbegin(), (*segment)->rend(),
+                     [up_to](const v1::Record& one) { return one.position() <= up_to; });
+    if (record == (*segment)->rend()) continue;
+    info.set_last_seq(record->seq());
+    info.set_last_time_ns(record->wall_time_ns());
+    info.set_last_position(record->position());
+    info.set_last_hash(record->hash());
+    return true;
+  }
+  return false;
+}
+
+void name_missing(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
+                  uint64_t& bytes) {
+  for (const SegmentRow& row : segments) {
+    if (row.first_seq > info.last_seq()) return;
+    bytes += row.file_bytes;
+    if (archive.look(info.stream(), row).ok()) continue;
+    *info.add_missing() = row.closed();
+    // It was known from memory where in this file the stream was.
+    if (row.last_seq > info.last_seq()) reach_end_of(row, info.last_position(), info);
+  }
 }
 
 Result<std::vector<Rewritten>> rewrite_without(const std::string& stream, const SegmentRow& row,

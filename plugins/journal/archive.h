@@ -1,6 +1,7 @@
 // Reading what was archived, as if it were still in the store.
 #pragma once
 
+#include "palyra/service/v1/journal_audit.pb.h"
 #include "plugins/journal/chain_check.h"
 #include "plugins/journal/segment.h"
 #include "plugins/journal/segment_files.h"
@@ -20,6 +21,8 @@ class Archive {
 
   // NOT_FOUND says where to put the file; DATA_LOSS if it is not the one that was written.
   Result<std::shared_ptr<const Segment>> open(const std::string& stream, const SegmentRow& row);
+  // OK if the file is there and the one that was written; otherwise as open(), without unpacking.
+  Status look(const std::string& stream, const SegmentRow& row);
   // The segment is not kept any longer.
   void forget(const std::string& digest);
   SegmentFiles& files() { return files_; }
@@ -70,6 +73,14 @@ std::string archived_hash(const std::string& stream, uint64_t seq,
 const v1::Record* archived_record(const std::string& stream, uint64_t seq,
                                   const std::vector<SegmentRow>& segments, Archive& archive,
                                   std::shared_ptr<const Segment>& holder);
+
+// Fills in the last archived record with a position of at most `up_to`; false if there is none. If
+// the file that decides is missing, it is taken for one that reaches up to there.
+bool last_archived(const std::string& stream, uint64_t up_to,
+                   const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info);
+// Names the segments up to info.last_seq whose files are missing; adds the bytes looked at.
+void name_missing(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
+                  uint64_t& bytes);
 
 // What an erasure changes in the archive: the segments that it touches, rewritten without those
 // payloads, and their new files.

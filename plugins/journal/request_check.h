@@ -37,6 +37,8 @@ constexpr size_t kMaxBlobPart = 1u << 20;
 constexpr size_t kMaxWatchRecords = 256;
 constexpr size_t kMaxWatchBytes = 1u << 20;
 constexpr uint32_t kDefaultHeads = 500;
+// Bytes of archived segments that one page of streams looks at.
+constexpr uint64_t kMaxLookedAt = 64u << 20;
 // Names and hashes of one page of heads: a checkpoint of them is one record of at most 64 KiB.
 constexpr size_t kMaxHeadsBytes = 48u << 10;
 // One page of verification.

@@ -136,6 +136,51 @@ TEST_F(AuditTest, AStoreThatWasChangedByHandIsFoundAndLocated) {
   daemon_.kill_now();
 }
 
+TEST_F(AuditTest, AnExportWithoutAnArchivedFileSaysSoAndTheFileMakesItWhole) {
+  ASSERT_EQ(daemon_.cli({"storage", "archive", "--older-than", "0"}).exit_code, 0);
+  const fs::path segments = daemon_.state_dir() + "/journal/segments";
+  ASSERT_FALSE(fs::is_empty(segments));
+  const std::string name = fs::directory_iterator(segments)->path().filename();
+  fs::create_directory(file("found"));
+  fs::rename(segments / name, file("found/" + name));
+
+  const Finished made = daemon_.cli({"audit", "export", "--file", file("e.ndjson")});
+  EXPECT_EQ(made.exit_code, 76) << made.err;
+  EXPECT_THAT(made.err, HasSubstr("missing: records 1 to"));
+  EXPECT_THAT(made.err, HasSubstr(name));
+  const Finished piped = daemon_.cli({"audit", "export"});
+  EXPECT_EQ(piped.exit_code, 76);
+  EXPECT_THAT(piped.out, HasSubstr("{\"missing\":["));
+
+  Finished said = verifier({"--key", key_file_, file("e.ndjson")});
+  EXPECT_EQ(said.exit_code, 2) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("lacks the archived file " + name));
+  said = verifier({"--key", key_file_, "--segments", file("found"), file("e.ndjson")});
+  EXPECT_EQ(said.exit_code, 0) << said.out;
+  EXPECT_EQ(daemon_.stop(), 0);
+}
+
+TEST_F(AuditTest, AKeyIsHexOrPemAndAWrongOneIsSaid) {
+  const std::string pem = file("audit.pem");
+  ASSERT_EQ(run_program({"/usr/bin/openssl", "pkey", "-in",
+                         daemon_.state_dir() + "/gateway/audit.key", "-pubout", "-out", pem})
+                .exit_code,
+            0);
+  witness("w");
+  Finished said = daemon_.cli({"audit", "verify", "--key", pem});
+  EXPECT_EQ(said.exit_code, 0) << said.out << said.err;
+  EXPECT_THAT(said.out, Not(HasSubstr("no checkpoint of this store is signed")));
+  said = daemon_.cli({"audit", "verify", "--key", std::string(64, '1')});
+  EXPECT_EQ(said.exit_code, 0) << said.out << said.err;
+  EXPECT_THAT(said.out, HasSubstr("no checkpoint of this store is signed with the key 1111"));
+  said = daemon_.cli({"audit", "verify", "--key", daemon_.state_dir() + "/gateway/audit.key"});
+  EXPECT_EQ(said.exit_code, 64);
+  EXPECT_THAT(said.err, HasSubstr("private key"));
+  EXPECT_EQ(daemon_.cli({"audit", "verify", "--key", file("none")}).exit_code, 64);
+  EXPECT_EQ(verifier({"--key", pem, "--segments", file("none"), "e"}).exit_code, 66);
+  EXPECT_EQ(daemon_.stop(), 0);
+}
+
 TEST_F(AuditTest, AStreamThatWasTakenOutWholeIsMissed) {
   witness("w");
   // Its trace in the positions goes too.

@@ -1,18 +1,12 @@
 // A real export in the hands of somebody who wants to hide something, and the real verifier.
 #include "plugins/common/digest/digest.h"
 #include "plugins/gateway/audit/testing.h"
+#include "plugins/gateway/audit/verify_program.h"
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <sstream>
-#include <sys/wait.h>
 
 namespace palyra::gateway::audit::testing {
 namespace {
@@ -20,61 +14,6 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Lines = std::vector<std::string>;
-
-Lines split(const std::string& text) {
-  Lines lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-struct Said {
-  int exit_code = -1;
-  std::string out;
-};
-
-// Runs the real program in a directory of its own.
-class Program {
- public:
-  Program() {
-    char name[] = "/tmp/palyra-verify-XXXXXX";
-    directory_ = ::mkdtemp(name);
-  }
-  ~Program() { std::filesystem::remove_all(directory_); }
-
-  std::string write(const std::string& name, const std::string& content) const {
-    const std::string path = directory_ + "/" + name;
-    std::ofstream(path, std::ios::binary) << content;
-    return path;
-  }
-  Said run(const std::string& arguments) const {
-    const std::string command =
-        std::string(std::getenv("PALYRA_AUDIT_VERIFY")) + " " + arguments + " 2>&1";
-    FILE* const pipe = ::popen(command.c_str(), "r");
-    Said said;
-    char buffer[4096];
-    for (size_t size = 0; (size = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) {
-      said.out.append(buffer, size);
-    }
-    const int status = ::pclose(pipe);
-    said.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-    return said;
-  }
-  Said verify(const std::string& content, const std::string& more = "") const {
-    return run("--key " + digest::to_hex(test_key().public_key()) + " " + more + " " +
-               write("export.ndjson", content));
-  }
-  Said verify(const Lines& lines, const std::string& more = "") const {
-    std::string content;
-    for (const std::string& line : lines) content += line + "\n";
-    return verify(content, more);
-  }
-
- private:
-  std::string directory_;
-};
-
 // run/0 ended before the first of two checkpoints; run/1 has five records, two of them erased, over
 // both; run/2 has three; audit.
 std::string story_export() {
@@ -87,45 +26,6 @@ std::string story_export() {
   desk.store.erase({"run/1", 1, 2, "asked to", "user:ann"}, [](auto) {});
   desk.executor.run_until_idle();
   return *desk.exported();
-}
-
-// Finds the line of a record.
-size_t at(const Lines& lines, const std::string& stream, int seq) {
-  for (size_t i = 0; i < lines.size(); ++i) {
-    const json line = json::parse(lines[i], nullptr, false);
-    if (line.value("stream", "") == stream && line.value("seq", "") == std::to_string(seq)) {
-      return i;
-    }
-  }
-  ADD_FAILURE() << "no record " << seq << " of " << stream;
-  return 0;
-}
-size_t at_key(const Lines& lines, const std::string& key, size_t which = 0) {
-  for (size_t i = 0; i < lines.size(); ++i) {
-    if (json::parse(lines[i], nullptr, false).contains(key) && which-- == 0) return i;
-  }
-  ADD_FAILURE() << "no line " << key;
-  return 0;
-}
-void edit(std::string& line, const std::function<void(json&)>& change) {
-  json parsed = json::parse(line);
-  change(parsed);
-  line = parsed.dump();
-}
-// The hash of a record's line made right again, as a forger would.
-void rehash(json& line) {
-  std::string fields;
-  put_field(fields, "palyra.record.1");
-  put_field(fields, line["stream"].get<std::string>());
-  put_field(fields, static_cast<uint64_t>(std::stoull(line["seq"].get<std::string>())));
-  put_field(fields, *digest::from_hex(line["prevHash"].get<std::string>()));
-  put_field(fields, line["type"].get<std::string>());
-  put_field(fields, static_cast<uint64_t>(std::stoll(line["timeNs"].get<std::string>())));
-  put_field(fields, *digest::from_hex(line["payloadDigest"].get<std::string>()));
-  line["hash"] = digest::to_hex(digest::sha256(fields));
-}
-void remove_lines(Lines& lines, const std::function<bool(const json&)>& which) {
-  std::erase_if(lines, [&](const std::string& line) { return which(json::parse(line)); });
 }
 
 struct Forgery {
@@ -190,7 +90,7 @@ const Forgery kForgeries[] = {
      },
      "run/2: record 4 is behind the last record that was sealed"},
     {"Reordered", [](Lines& l) { std::swap(l[at(l, "run/2", 1)], l[at(l, "run/2", 2)]); },
-     "run/2: record 1 comes where record 3 should"},
+     "run/2: record 1 is missing; the next one is 2"},
     {"TruncatedStream", [](Lines& l) { l.erase(l.begin() + static_cast<long>(at(l, "run/2", 3))); },
      "run/2: record 3 and all behind it are missing"},
     {"WholeStreamDeleted",
@@ -435,7 +335,7 @@ TEST(ExportTest, ASessionIsExportedWithItsRunsAndNothingElse) {
   request.set_session_id("S1");
   std::string content = *desk.exported(request);
   EXPECT_THAT(program.verify(content).out,
-              HasSubstr("VERIFIED: 5 records of 2 streams, 0 erased, 0 archived"));
+              HasSubstr("VERIFIED: 5 records of 2 streams, 0 erased, 0 from archived files"));
   EXPECT_THAT(content, Not(HasSubstr("run/R2")));
   EXPECT_THAT(content, HasSubstr("session S1 and its runs"));
 

@@ -1,5 +1,6 @@
 #include "plugins/gateway/audit/exporter.h"
 
+#include "palyra/gateway/v1/gateway.pb.h"
 #include "palyra/tape/v1/run.pb.h"
 
 #include <google/protobuf/util/json_util.h>
@@ -15,7 +16,10 @@ namespace pb = palyra::service::v1;
 using Json = nlohmann::json;
 
 constexpr size_t kChunk = 256 << 10;
-constexpr int kPartsOfALine = 200;
+constexpr uint64_t kRecordsOfAPage = 1000;
+constexpr size_t kPartsOfALine = 200;
+// Missing ranges that are told beside the export, which names all.
+constexpr int kMissingTold = 100;
 // Payloads above this are exported as bytes only.
 constexpr size_t kMaxReadable = 64 << 10;
 
@@ -99,6 +103,17 @@ Json contents_entry(const std::string& stream, uint64_t first_seq, const std::st
           {"lastHash", digest::to_hex(last_hash)}};
 }
 
+Json missing_entry(const std::string& stream, const pb::SegmentClosed& segment) {
+  return {{"stream", stream},
+          {"firstSeq", std::to_string(segment.first_seq())},
+          {"lastSeq", std::to_string(segment.last_seq())},
+          {"prevHash", digest::to_hex(segment.prev_hash())},
+          {"lastHash", digest::to_hex(segment.last_hash())},
+          {"archiveDigest", digest::to_hex(segment.archive_digest())}};
+}
+
+std::string missing_line(Json list) { return dump({{"missing", std::move(list)}}); }
+
 std::string contents_line(Json list) { return dump({{"contents", std::move(list)}}); }
 
 std::string seal_line(const SigningKey& key, int64_t now_ms, const std::string& selection,
@@ -126,9 +141,28 @@ void add_runs(const pb::Record& record, std::set<std::string>& out) {
   }
 }
 
+// A file that is gone or is not the one that was written.
+bool unreadable(const Status& status) {
+  return status.code() == Code::kNotFound || status.code() == Code::kDataLoss;
+}
+
 Status left() { return {Code::kCancelled, "nobody waits for this export any more"}; }
 
 }  // namespace
+
+uint64_t Exporter::Part::readable_from(uint64_t seq) const {
+  for (const pb::SegmentClosed& gap : missing) {
+    if (gap.first_seq() <= seq && seq <= gap.last_seq()) seq = gap.last_seq() + 1;
+  }
+  return seq;
+}
+
+uint64_t Exporter::Part::readable_to(uint64_t seq) const {
+  for (const pb::SegmentClosed& gap : missing) {
+    if (gap.first_seq() > seq) return std::min(last_seq, gap.first_seq() - 1);
+  }
+  return last_seq;
+}
 
 Exporter::Exporter(const Clock& clock, Journal& journal, JournalAudit& audit,
                    Checkpointer& checkpointer, api::ExportAuditRequest request)
@@ -147,6 +181,9 @@ Task<Status> Exporter::flush(bool all) {
     chunk.set_data(buffer_.substr(sent, size));
     chunk.set_records(records_);
     chunk.set_streams(streams_);
+    chunk.set_missing_records(missing_records_);
+    for (api::MissingRecords& range : missing_) *chunk.add_missing() = std::move(range);
+    missing_.clear();
     sent += size;
     if (!co_await send_(std::move(chunk))) co_return left();
   }
@@ -177,22 +214,66 @@ Task<Result<std::optional<pb::Record>>> Exporter::record_at(std::string stream, 
 
 Task<Status> Exporter::add_session(std::string session_id) {
   const std::string stream = "session/" + session_id;
-  for (uint64_t from = 1;;) {
+  auto found = co_await whole(stream);
+  if (!found.ok()) co_return found.status();
+  if (!*found) co_return Status(Code::kNotFound, "there is no session " + session_id);
+  const Part part = std::move(**found);
+  chosen_.insert(stream);
+  for (uint64_t from = part.readable_from(1); from <= part.last_seq;) {
     pb::ReadRequest read;
     read.set_stream(stream);
     read.set_from_seq(from);
+    read.set_limit(static_cast<uint32_t>(
+        std::min<uint64_t>(part.readable_to(from) - from + 1, kRecordsOfAPage)));
     auto page = co_await journal_.read(std::move(read));
     if (!page.ok()) co_return page.status();
-    if (page->head_seq() == 0) {
-      co_return Status(Code::kNotFound, "there is no session " + session_id);
-    }
-    chosen_.insert(stream);
     for (const pb::Record& record : page->records()) {
       from = record.seq() + 1;
       add_runs(record, chosen_);
     }
-    if (page->records().empty() || from > page->head_seq()) co_return Status();
+    if (page->records().empty()) break;
+    from = part.readable_from(from);
   }
+  if (part.missing.empty()) co_return Status();
+  co_return co_await add_listed_runs(std::move(session_id));
+}
+
+// Where the tape cannot be read, the list of runs says which there were.
+Task<Status> Exporter::add_listed_runs(std::string session_id) {
+  std::string cursor;
+  do {
+    pb::QueryRequest query;
+    query.set_collection("runs");
+    query.set_index("session");
+    query.set_from(session_id);
+    query.set_to(session_id + '\0');
+    query.set_cursor(cursor);
+    auto page = co_await journal_.query(std::move(query));
+    if (!page.ok()) co_return page.status();
+    for (const pb::Document& document : page->documents()) {
+      chosen_.insert("run/" + document.key());
+    }
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
+  co_return Status();
+}
+
+// By the tape; by the list of sessions if that record is erased or missing.
+Task<Result<std::string>> Exporter::principal_of(std::string session_id) {
+  auto record = co_await record_at("session/" + session_id, 1);
+  if (!record.ok() && !unreadable(record.status())) co_return record.status();
+  tape::SessionEvent event;
+  if (record.ok() && *record && event.ParseFromString((*record)->payload()) &&
+      !event.session_created().principal().empty()) {
+    co_return event.session_created().principal();
+  }
+  pb::GetRequest get;
+  get.set_collection("sessions");
+  get.set_key(session_id);
+  auto found = co_await journal_.get(std::move(get));
+  api::Session session;
+  if (found.ok() && found->has_document()) session.ParseFromString(found->document().value());
+  co_return session.principal();
 }
 
 Task<Status> Exporter::add_sessions_of(std::string principal) {
@@ -204,11 +285,9 @@ Task<Status> Exporter::add_sessions_of(std::string principal) {
     auto page = co_await audit_.list_streams(std::move(list));
     if (!page.ok()) co_return page.status();
     for (const pb::StreamInfo& info : page->streams()) {
-      auto record = co_await record_at(info.stream(), 1);
-      if (!record.ok()) co_return record.status();
-      tape::SessionEvent event;
-      if (!*record || !event.ParseFromString((*record)->payload())) continue;
-      if (event.session_created().principal() != principal) continue;
+      const auto owner = co_await principal_of(info.stream().substr(8));
+      if (!owner.ok()) co_return owner.status();
+      if (*owner != principal) continue;
       Status status = co_await add_session(info.stream().substr(8));
       if (!status.ok()) co_return status;
     }
@@ -227,9 +306,9 @@ Task<Status> Exporter::choose() {
   } else if (!request_.principal().empty()) {
     status = co_await add_sessions_of(request_.principal());
   } else if (!request_.run_id().empty()) {
-    auto record = co_await record_at("run/" + request_.run_id(), 1);
-    if (!record.ok()) co_return record.status();
-    if (!*record) co_return Status(Code::kNotFound, "there is no run " + request_.run_id());
+    auto found = co_await whole("run/" + request_.run_id());
+    if (!found.ok()) co_return found.status();
+    if (!*found) co_return Status(Code::kNotFound, "there is no run " + request_.run_id());
     chosen_.insert("run/" + request_.run_id());
   } else {
     all_ = true;
@@ -296,21 +375,48 @@ Task<Result<std::optional<Exporter::Part>>> Exporter::part_of(pb::StreamInfo inf
   part.last_seq = info.last_seq();
   part.last_hash = info.last_hash();
   part.last_position = info.last_position();
+  part.missing.assign(info.missing().begin(), info.missing().end());
   if (request_.since_ms() <= 0) co_return std::optional<Part>(std::move(part));
   const int64_t since_ns = request_.since_ms() * kNanosPerMilli;
   if (info.last_time_ns() < since_ns) co_return std::optional<Part>();
   uint64_t low = 1;
   for (uint64_t high = part.last_seq; low < high;) {
     const uint64_t middle = low + (high - low) / 2;
-    auto record = co_await record_at(part.stream, middle);
-    if (!record.ok()) co_return record.status();
-    const bool reached = !*record || (*record)->wall_time_ns() >= since_ns;
+    // One that cannot be read is taken for young: what is missing then belongs to the export.
+    bool reached = part.readable_from(middle) != middle;
+    if (!reached) {
+      auto record = co_await record_at(part.stream, middle);
+      if (!record.ok()) co_return record.status();
+      reached = !*record || (*record)->wall_time_ns() >= since_ns;
+    }
     (reached ? high : low) = reached ? middle : middle + 1;
   }
   part.first_seq = low;
+  std::erase_if(part.missing, [low](const auto& gap) { return gap.last_seq() < low; });
+  if (part.readable_from(low) != low) {
+    // The first of its segment: the record before was read, and is older.
+    part.prev_hash = part.missing.front().prev_hash();
+    co_return std::optional<Part>(std::move(part));
+  }
   auto first = co_await record_at(part.stream, low);
   if (!first.ok()) co_return first.status();
   if (*first) part.prev_hash = (*first)->prev_hash();
+  co_return std::optional<Part>(std::move(part));
+}
+
+Task<Result<std::optional<Exporter::Part>>> Exporter::whole(std::string stream) {
+  pb::ListStreamsRequest list;
+  list.set_prefix(stream);
+  list.set_limit(1);
+  list.set_look_for_files(true);
+  auto page = co_await audit_.list_streams(std::move(list));
+  if (!page.ok()) co_return page.status();
+  if (page->streams_size() == 0 || page->streams(0).stream() != stream) {
+    co_return std::optional<Part>();
+  }
+  Part part;
+  part.last_seq = page->streams(0).last_seq();
+  part.missing.assign(page->streams(0).missing().begin(), page->streams(0).missing().end());
   co_return std::optional<Part>(std::move(part));
 }
 
@@ -319,9 +425,10 @@ Task<Result<std::vector<Exporter::Part>>> Exporter::next_parts(Walk& walk) {
   while (!walk.done && parts.size() < kPartsOfALine) {
     pb::ListStreamsRequest list;
     list.set_up_to(end_.position);
+    list.set_look_for_files(true);
     if (all_) {
       list.set_after(walk.after);
-      list.set_limit(kPartsOfALine);
+      list.set_limit(static_cast<uint32_t>(kPartsOfALine));
     } else {
       list.set_prefix(names_[walk.next]);
       list.set_limit(1);
@@ -347,7 +454,6 @@ Task<Status> Exporter::write_contents() {
   const int64_t now_ms = clock_.wall_now() / kNanosPerMilli;
   std::string text = header_line(now_ms, selection, checkpointer_.key().public_key());
   Status status = co_await line(std::move(text));
-  digest::Sha256 contents;
   for (Walk walk; status.ok() && !walk.done;) {
     auto parts = co_await next_parts(walk);
     if (!parts.ok()) co_return parts.status();
@@ -359,7 +465,7 @@ Task<Status> Exporter::write_contents() {
       put_field(fields, part.prev_hash);
       put_field(fields, part.last_seq);
       put_field(fields, part.last_hash);
-      contents.update(fields);
+      contents_.update(fields);
       list.push_back(contents_entry(part.stream, part.first_seq, part.prev_hash, part.last_seq,
                                     part.last_hash));
       ++streams_;
@@ -368,13 +474,46 @@ Task<Status> Exporter::write_contents() {
     if (list.empty()) continue;
     text = contents_line(std::move(list));
     status = co_await line(std::move(text));
+    for (Part& part : *parts) {
+      if (status.ok() && !part.missing.empty()) status = co_await write_missing(std::move(part));
+    }
   }
   if (!status.ok()) co_return status;
   if (streams_ == 0) {
     co_return Status(Code::kNotFound, "nothing was recorded in that range of time");
   }
-  text = seal_line(checkpointer_.key(), now_ms, selection, streams_, contents.finish());
+  text = seal_line(checkpointer_.key(), now_ms, selection, streams_, contents_.finish());
   co_return co_await line(std::move(text));
+}
+
+Task<Status> Exporter::write_missing(Part part) {
+  Status status;
+  Json list = Json::array();
+  for (size_t i = 0; status.ok() && i < part.missing.size(); ++i) {
+    const pb::SegmentClosed& gap = part.missing[i];
+    std::string fields;
+    put_field(fields, "missing");
+    put_field(fields, part.stream);
+    put_field(fields, gap.first_seq());
+    put_field(fields, gap.last_seq());
+    put_field(fields, gap.prev_hash());
+    put_field(fields, gap.last_hash());
+    put_field(fields, gap.archive_digest());
+    contents_.update(fields);
+    missing_records_ += gap.last_seq() - gap.first_seq() + 1;
+    if (missing_told_++ < kMissingTold) {
+      api::MissingRecords& told = missing_.emplace_back();
+      told.set_stream(part.stream);
+      told.set_first_seq(gap.first_seq());
+      told.set_last_seq(gap.last_seq());
+      told.set_file(digest::to_hex(gap.archive_digest()) + ".ndjson.gz");
+    }
+    list.push_back(missing_entry(part.stream, gap));
+    if (list.size() < kPartsOfALine && i + 1 < part.missing.size()) continue;
+    std::string text = missing_line(std::exchange(list, Json::array()));
+    status = co_await line(std::move(text));
+  }
+  co_return status;
 }
 
 // From the first that covers a stream's last record to the newest; with their heads where these
@@ -412,11 +551,12 @@ Task<Status> Exporter::write_checkpoints() {
 }
 
 Task<Status> Exporter::write_part(Part part) {
-  for (uint64_t from = part.first_seq; from <= part.last_seq;) {
+  for (uint64_t from = part.readable_from(part.first_seq); from <= part.last_seq;) {
     pb::ReadRequest read;
     read.set_stream(part.stream);
     read.set_from_seq(from);
-    read.set_limit(static_cast<uint32_t>(std::min<uint64_t>(part.last_seq - from + 1, 1000)));
+    read.set_limit(static_cast<uint32_t>(
+        std::min<uint64_t>(part.readable_to(from) - from + 1, kRecordsOfAPage)));
     read.set_max_bytes(1 << 20);
     auto page = co_await journal_.read(std::move(read));
     if (!page.ok()) co_return page.status();
@@ -431,6 +571,7 @@ Task<Status> Exporter::write_part(Part part) {
       co_return Status(Code::kDataLoss, "record " + std::to_string(from) + " of " + part.stream +
                                             " is missing; see: palyra audit verify");
     }
+    from = part.readable_from(from);
   }
   co_return Status();
 }

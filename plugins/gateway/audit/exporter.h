@@ -16,6 +16,7 @@ namespace palyra::gateway::audit {
 
 // One export; on the gateway's lane. Makes a checkpoint, then goes twice over the streams chosen:
 // what they hold, which is signed, then their records; so memory does not grow with the store.
+// Archived records whose file is missing are left out; the signed part names them.
 class Exporter {
  public:
   Exporter(const Clock& clock, Journal& journal, JournalAudit& audit, Checkpointer& checkpointer,
@@ -33,6 +34,13 @@ class Exporter {
     uint64_t last_seq = 0;
     std::string last_hash;
     uint64_t last_position = 0;
+    // Ranges of it that cannot be read, in order.
+    std::vector<service::v1::SegmentClosed> missing;
+
+    // The first record from `seq` on that can be read.
+    uint64_t readable_from(uint64_t seq) const;
+    // The last one before the next missing range.
+    uint64_t readable_to(uint64_t seq) const;
   };
   // Where a pass over the streams is.
   struct Walk {
@@ -43,15 +51,20 @@ class Exporter {
 
   Task<Status> choose();
   Task<Status> add_session(std::string session_id);
+  Task<Status> add_listed_runs(std::string session_id);
+  Task<Result<std::string>> principal_of(std::string session_id);
   Task<Status> add_sessions_of(std::string principal);
   Task<Status> find_end();
   Task<Result<std::vector<Part>>> next_parts(Walk& walk);
   Task<Result<std::optional<Part>>> part_of(service::v1::StreamInfo info);
+  // The whole of a stream as it is now; nothing if there is none.
+  Task<Result<std::optional<Part>>> whole(std::string stream);
   Task<Result<std::optional<service::v1::Record>>> record_at(std::string stream, uint64_t seq);
   // The first record of the audit stream for which `reached` holds; it holds for all behind it.
   enum class By { kTime, kPosition };
   Task<Result<uint64_t>> first_audit_record(By by, uint64_t least);
   Task<Status> write_contents();
+  Task<Status> write_missing(Part part);
   Task<Status> write_checkpoints();
   Task<Status> write_records();
   Task<Status> write_part(Part part);
@@ -74,6 +87,11 @@ class Exporter {
   Link end_;
   uint64_t streams_ = 0;
   uint64_t records_ = 0;
+  uint64_t missing_records_ = 0;
+  // To be told with the next chunk, and how many were told.
+  std::vector<api::MissingRecords> missing_;
+  int missing_told_ = 0;
+  digest::Sha256 contents_;
   // The least position of a last record: checkpoints from there on are needed.
   uint64_t least_position_ = UINT64_MAX;
   std::string buffer_;

@@ -111,6 +111,7 @@ Task<Status> StoreVerifier::check_records(Send<api::VerifyStoreEvent> send) {
 
 void StoreVerifier::check_link(const Link& link, uint64_t seq) {
   const std::string name = checkpoint_name(link.number);
+  if (keys_seen_.size() < kMaxTold) keys_seen_.insert(link.public_key);
   if (keys_.count(link.public_key) == 0) {
     bad(kAuditStream, seq,
         name + " is signed with the key " + digest::to_hex(link.public_key) +
@@ -269,6 +270,10 @@ Task<Status> StoreVerifier::run(Send<api::VerifyStoreEvent> send) {
   check_witness();
   if (archived_ > 0) {
     notes_.push_back(std::to_string(archived_) + " records are in archived segments");
+  }
+  for (const std::string& key : keys_) {
+    if (checkpoints_ == 0 || keys_seen_.count(key) != 0) continue;
+    notes_.push_back("no checkpoint of this store is signed with the key " + digest::to_hex(key));
   }
   if (!witness_) {
     notes_.push_back(

@@ -56,6 +56,8 @@ class StoreVerifier {
   uint64_t bytes_ = 0;
   uint64_t checkpoints_ = 0;
   std::optional<Link> last_;
+  // Those that signed checkpoints.
+  std::set<std::string> keys_seen_;
   // Of records of checkpoints that last_ does not cover, its own among them.
   std::vector<uint64_t> own_;
   bool witness_seen_ = false;

@@ -186,6 +186,57 @@ TEST_P(JournalArchive, ALongStreamIsArchivedInSegments) {
   EXPECT_TRUE(backend_->verify("s")->ok());
 }
 
+TEST_P(JournalArchive, AListOfStreamsNamesFilesThatAreMissingOrAltered) {
+  write("s", 6);
+  archive("s", 4);
+  write("t", 2);
+  v1::ListStreamsRequest request;
+  request.set_look_for_files(true);
+  auto list = backend_->list_streams(request);
+  ASSERT_TRUE(list.ok()) << list.status().to_string();
+  ASSERT_EQ(list->streams_size(), 2);
+  EXPECT_EQ(list->streams(0).missing_size(), 0);
+  const std::string name = file_name("s");
+  const std::string file = *backend_->files().read(name);
+  const std::string closed_as = closed("s").SerializeAsString();
+  for (const bool altered : {true, false}) {
+    ASSERT_TRUE(backend_->files().remove(name).ok());
+    if (altered) {
+      ASSERT_TRUE(backend_->files().write(name, "other").ok());
+    }
+    list = backend_->list_streams(request);
+    ASSERT_TRUE(list.ok()) << list.status().to_string();
+    ASSERT_EQ(list->streams(0).missing_size(), 1) << altered;
+    EXPECT_EQ(list->streams(0).missing(0).SerializeAsString(), closed_as);
+    EXPECT_EQ(list->streams(0).last_seq(), 7u);
+    EXPECT_EQ(list->streams(1).missing_size(), 0);
+  }
+  request.set_look_for_files(false);
+  EXPECT_EQ(backend_->list_streams(request)->streams(0).missing_size(), 0);
+}
+
+TEST_P(JournalArchive, AStreamIsListedAsItWasBeforeItWasArchived) {
+  write("s", 3);
+  write("t", 1);
+  archive("s", 3);
+  v1::ListStreamsRequest request;
+  request.set_up_to(2);
+  auto list = backend_->list_streams(request);
+  ASSERT_TRUE(list.ok()) << list.status().to_string();
+  ASSERT_EQ(list->streams_size(), 1);
+  EXPECT_EQ(list->streams(0).last_seq(), 2u);
+  EXPECT_EQ(list->streams(0).last_position(), 2u);
+  EXPECT_EQ(list->streams(0).last_hash(), backend_->read(read("s", 2, 1))->records(0).hash());
+  // Without the file nobody knows where it was then: all of it may be missing.
+  ASSERT_TRUE(backend_->files().remove(file_name("s")).ok());
+  request.set_look_for_files(true);
+  list = backend_->list_streams(request);
+  ASSERT_TRUE(list.ok()) << list.status().to_string();
+  ASSERT_EQ(list->streams_size(), 1);
+  EXPECT_EQ(list->streams(0).last_seq(), 3u);
+  EXPECT_EQ(list->streams(0).missing_size(), 1);
+}
+
 TEST_P(JournalArchive, AWatchFromTheBeginningGetsWhatIsStored) {
   write("s", 3);
   archive("s", 2);

@@ -145,6 +145,7 @@ void MemoryStore::list_streams(v1::ListStreamsRequest request, Done<v1::ListStre
         const uint32_t limit = request.limit() == 0 ? kDefaultHeads : request.limit();
         auto at = request.after() < request.prefix() ? data_->streams.lower_bound(request.prefix())
                                                      : data_->streams.upper_bound(request.after());
+        uint64_t looked_at = 0;
         for (uint32_t seen = 0; at != data_->streams.end(); ++at, ++seen) {
           if (at->first.compare(0, request.prefix().size(), request.prefix()) != 0) break;
           if (seen == limit) return response;
@@ -152,13 +153,20 @@ void MemoryStore::list_streams(v1::ListStreamsRequest request, Done<v1::ListStre
           const auto last = std::find_if(
               at->second.rbegin(), at->second.rend(),
               [&](const auto* one) { return one != nullptr && one->position() <= up_to; });
-          if (last == at->second.rend()) continue;
-          v1::StreamInfo& info = *response.add_streams();
+          const std::vector<SegmentRow> segments = *data_->segments(at->first);
+          v1::StreamInfo info;
           info.set_stream(at->first);
-          info.set_last_seq((*last)->seq());
-          info.set_last_time_ns((*last)->wall_time_ns());
-          info.set_last_position((*last)->position());
-          info.set_last_hash((*last)->hash());
+          if (last != at->second.rend()) {
+            info.set_last_seq((*last)->seq());
+            info.set_last_time_ns((*last)->wall_time_ns());
+            info.set_last_position((*last)->position());
+            info.set_last_hash((*last)->hash());
+          } else if (!last_archived(at->first, up_to, segments, archive_, info)) {
+            continue;
+          }
+          if (request.look_for_files()) name_missing(segments, archive_, info, looked_at);
+          *response.add_streams() = std::move(info);
+          if (looked_at > kMaxLookedAt) return response;
         }
         response.clear_next_after();
         return response;

@@ -6,6 +6,8 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace palyra::journal::sqlite {
 namespace {
@@ -190,6 +192,7 @@ Result<v1::ListStreamsResponse> AuditReader::list(const v1::ListStreamsRequest& 
   const Rows rows(list_);
   list_.bind_text(1, request.after()).bind_text(2, request.prefix());
   int code = 0;
+  uint64_t looked_at = 0;
   for (uint32_t seen = 0; (code = list_.step()) == SQLITE_ROW; ++seen) {
     const std::string_view stream = list_.bytes(1);
     if (stream.substr(0, request.prefix().size()) != request.prefix()) break;
@@ -197,14 +200,27 @@ Result<v1::ListStreamsResponse> AuditReader::list(const v1::ListStreamsRequest& 
     response.set_next_after(std::string(stream));
     const Rows scope(last_);
     const int found = last_.bind(1, list_.integer(0)).bind(2, up_to).step();
-    if (found == SQLITE_DONE) continue;
-    if (found != SQLITE_ROW) return db_.status(found);
-    v1::StreamInfo& info = *response.add_streams();
+    if (found != SQLITE_DONE && found != SQLITE_ROW) return db_.status(found);
+    std::vector<SegmentRow> segments;
+    if (found == SQLITE_DONE || request.look_for_files()) {
+      Statement find = db_.prepare(kFindSegments);
+      auto rows_found = segments_of(db_, find, list_.integer(0));
+      if (!rows_found.ok()) return rows_found.status();
+      segments = std::move(*rows_found);
+    }
+    v1::StreamInfo info;
     info.set_stream(std::string(stream));
-    info.set_last_seq(last_.unsigned_integer(0));
-    info.set_last_time_ns(last_.integer(1));
-    info.set_last_position(last_.unsigned_integer(2));
-    info.set_last_hash(text(last_, 3));
+    if (found == SQLITE_ROW) {
+      info.set_last_seq(last_.unsigned_integer(0));
+      info.set_last_time_ns(last_.integer(1));
+      info.set_last_position(last_.unsigned_integer(2));
+      info.set_last_hash(text(last_, 3));
+    } else if (!last_archived(info.stream(), up_to, segments, archive_, info)) {
+      continue;
+    }
+    if (request.look_for_files()) name_missing(segments, archive_, info, looked_at);
+    *response.add_streams() = std::move(info);
+    if (looked_at > kMaxLookedAt) return response;
   }
   if (code != SQLITE_DONE && code != SQLITE_ROW) return db_.status(code);
   response.clear_next_after();
