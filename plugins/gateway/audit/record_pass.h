@@ -20,9 +20,9 @@ namespace palyra::gateway::audit {
 class RecordPass {
  public:
   struct Options {
-    // As many as the journal has readers by default.
-    size_t at_once = 2;
-    uint64_t slice_positions = 65'536;
+    // One more than the journal has readers by default, so that none waits for this lane.
+    size_t at_once = 3;
+    uint64_t slice_positions = 8'192;
   };
   struct Page {
     service::v1::VerifyStoreResponse sums;
