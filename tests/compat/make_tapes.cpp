@@ -225,6 +225,23 @@ void add_histories(std::vector<std::pair<std::string, Story>>& out) {
     house.executor.run_until_idle();
     return started.value().run_id();
   });
+  out.emplace_back("compaction-steps", [](House& house) {
+    // Nobody summarises until there is more than one request has room for.
+    const std::string session = talk(house, 1);
+    const auto summary = std::exchange(
+        house.providers.rule, [](const service::ChatRequest& request) -> std::optional<Say> {
+          const std::string& last = request.messages(request.messages_size() - 1).text();
+          if (last.find("Write the summary now.") == std::string::npos) return std::nullopt;
+          Say away;
+          away.failure = Status(Code::kUnavailable, "away");
+          return away;
+        });
+    for (int i = 2; i <= 30; ++i) {
+      send(house, "say" + std::to_string(i) + "." + std::string(600, 'x'), session);
+    }
+    house.providers.rule = summary;
+    return send(house, "next", session);
+  });
   out.emplace_back("summary", [](House& house) {
     const std::string session = talk(house, 9);
     compact(house, session);
@@ -419,7 +436,12 @@ bool make(const std::filesystem::path& directory, const std::string& name, const
   const std::string prefix = "v" + std::to_string(run::kLoopVersion) + "-" + name;
   const auto file = directory / (prefix + ".ndjson");
   if (std::filesystem::exists(file)) return true;
-  House house;
+  Options options = gateway::testing::test_options();
+  if (name == "compaction-steps") {
+    options.context_window = 4'000;
+    options.limits.max_output_tokens = 400;
+  }
+  House house(0, options);
   const std::string run_id = story(house);
   ReplaysImpl replays(
       World{house.clock, house.executor, house.ids, house.journal, house.providers, house.tools},

@@ -142,51 +142,51 @@ CompactionCost compaction_cost(const State& state, const Turn& turn) {
   return cost;
 }
 
-CompactionPlan plan_compaction(const tape::CompactionArtifact& previous,
-                               const std::vector<Piece>& turns, std::string_view model,
-                               int64_t max_input_tokens, int64_t max_output_tokens) {
-  CompactionPlan plan;
-  plan.provenance = common::PROVENANCE_MODEL;
-  std::string before;
+CompactionPlanner::CompactionPlanner(const tape::CompactionArtifact& previous,
+                                     int64_t max_input_tokens, int64_t max_output_tokens)
+    : max_output_tokens_(max_output_tokens) {
+  plan_.provenance = common::PROVENANCE_MODEL;
   if (!previous.summary().empty()) {
-    before = fence_text(previous.summary(), "the summary so far") + "\n\n";
-    plan.provenance = lesser(plan.provenance, previous.provenance());
-    plan.tokens_before += std::max<int64_t>(previous.tokens_before(), 0);
+    before_ = fence_text(previous.summary(), "the summary so far") + "\n\n";
+    plan_.provenance = lesser(plan_.provenance, previous.provenance());
+    plan_.tokens_before += std::max<int64_t>(previous.tokens_before(), 0);
   }
-  const int64_t room =
-      std::max<int64_t>(max_input_tokens - kPromptTokens - tokens::estimate(before), 64);
-  int64_t used = 0;
-  std::string text;
-  for (const Piece& turn : turns) {
-    std::string one = transcript(turn, kMessageBytes);
-    int64_t cost = tokens::estimate(one);
-    if (plan.turns > 0 && used + cost > room) break;
-    if (used + cost > room) {
-      // Two bytes a token are fewer than any text takes.
-      one = shortened(one, static_cast<size_t>(std::min<int64_t>(room, 1 << 20)));
-      cost = tokens::estimate(one);
-    }
-    used += cost;
-    text += one + "\n";
-    plan.tokens_before += turn.segment.tokens();
-    plan.provenance = lesser(plan.provenance, turn.segment.provenance());
-    ++plan.turns;
+  room_ = std::max<int64_t>(max_input_tokens - kPromptTokens - tokens::estimate(before_), 64);
+}
+
+bool CompactionPlanner::add(const Piece& turn) {
+  std::string one = transcript(turn, kMessageBytes);
+  int64_t cost = tokens::estimate(one);
+  if (used_ + cost > room_) {
+    if (plan_.turns > 0) return false;
+    // Two bytes a token are fewer than any text takes.
+    one = shortened(one, static_cast<size_t>(std::min<int64_t>(room_, 1 << 20)));
+    cost = tokens::estimate(one);
   }
-  std::string wish = before;
-  if (!text.empty()) {
-    wish += fence_text(text, std::to_string(plan.turns) + " older turns") + "\n\n";
+  used_ += cost;
+  text_ += one + "\n";
+  plan_.tokens_before += turn.segment.tokens();
+  plan_.provenance = lesser(plan_.provenance, turn.segment.provenance());
+  ++plan_.turns;
+  return true;
+}
+
+CompactionPlan CompactionPlanner::finish(std::string_view model) {
+  std::string wish = std::move(before_);
+  if (!text_.empty()) {
+    wish += fence_text(text_, std::to_string(plan_.turns) + " older turns") + "\n\n";
   }
-  wish += "The summary may have " + std::to_string(max_output_tokens / 2) +
+  wish += "The summary may have " + std::to_string(max_output_tokens_ / 2) +
           " words at most and replaces all that is above.\nWrite the summary now.";
-  plan.request.set_model(std::string(model));
-  auto& system = *plan.request.add_messages();
+  plan_.request.set_model(std::string(model));
+  auto& system = *plan_.request.add_messages();
   system.set_role(service::ROLE_SYSTEM);
   system.set_text(std::string(kInstructions));
-  auto& user = *plan.request.add_messages();
+  auto& user = *plan_.request.add_messages();
   user.set_role(service::ROLE_USER);
   user.set_text(std::move(wish));
-  plan.request.set_max_output_tokens(max_output_tokens);
-  return plan;
+  plan_.request.set_max_output_tokens(max_output_tokens_);
+  return std::move(plan_);
 }
 
 std::string compaction_words(const tape::CompactionFinished& finished) {

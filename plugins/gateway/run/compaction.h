@@ -33,19 +33,36 @@ CompactionCost compaction_cost(const State& state, const Turn& turn);
 
 // What is handed to the model that summarises.
 struct CompactionPlan {
-  size_t turns = 0;  // covered: the first of those offered
+  size_t turns = 0;  // covered: those that were added
   service::ChatRequest request;
   int64_t tokens_before =
       0;  // of the covered turns, those of the summary that this one builds on too
   common::Provenance provenance = common::PROVENANCE_UNTRUSTED;
 };
 
-// `previous` is the summary so far (empty = none), `turns` what may be covered, oldest first; as
-// many as the request has room for, but one at least, shortened if need be. `model` is without the
-// instance.
-CompactionPlan plan_compaction(const tape::CompactionArtifact& previous,
-                               const std::vector<Piece>& turns, std::string_view model,
-                               int64_t max_input_tokens, int64_t max_output_tokens);
+// Makes one plan, turn by turn, oldest first; in memory is what the request will hold.
+class CompactionPlanner {
+ public:
+  // `previous` is the summary so far (empty = none).
+  CompactionPlanner(const tape::CompactionArtifact& previous, int64_t max_input_tokens,
+                    int64_t max_output_tokens);
+
+  // False if the request has no room for it. It has room for one at least, shortened if need be.
+  bool add(const Piece& turn);
+  // After the last turn. `model` is without the instance.
+  CompactionPlan finish(std::string_view model);
+
+ private:
+  CompactionPlan plan_;
+  std::string before_;
+  std::string text_;
+  int64_t room_;
+  int64_t used_ = 0;
+  int64_t max_output_tokens_;
+};
+
+// Compactions of one run; more is for the next one.
+constexpr size_t kMostCompactionsOfARun = 64;
 
 // "12 turns, 8,400 -> 610 tokens".
 std::string compaction_words(const tape::CompactionFinished& finished);

@@ -1,5 +1,6 @@
 #include "plugins/gateway/run/compaction_state.h"
 
+#include "plugins/gateway/run/compaction.h"
 #include "plugins/gateway/run/flight.h"
 
 #include <string>
@@ -23,7 +24,14 @@ void give_up(State& state, Compaction& compaction, common::Failure failure) {
   compaction.outcome = Compaction::Outcome::kFailed;
   compaction.failure = std::move(failure);
   Turn& turn = *state.turn();
-  if (compaction.trigger == tape::COMPACTION_TRIGGER_OVERFLOW) {
+  const bool stepped =
+      state.compactions.size() > 1 &&
+      state.compactions[state.compactions.size() - 2].trigger == compaction.trigger;
+  if (stepped && !state.compacts()) {
+    // What was covered before is.
+    turn.context = {};
+    turn.phase = TurnPhase::kContext;
+  } else if (compaction.trigger == tape::COMPACTION_TRIGGER_OVERFLOW) {
     turn.failed = true;
     turn.phase = TurnPhase::kWaiting;
   } else {
@@ -70,6 +78,10 @@ void finish_compaction(State& state, const tape::CompactionFinished& event) {
   add_usage(state, event.usage());
   compaction->outcome = Compaction::Outcome::kFinished;
   compaction->finished = event;
+  if (event.more() && state.compactions.size() < kMostCompactionsOfARun &&
+      compaction_cost(state, *state.turn()).affordable) {
+    return;
+  }
   // Another gathering, with an ordinal of its own.
   state.turn()->context = {};
   state.turn()->phase = state.compacts() ? TurnPhase::kClosed : TurnPhase::kContext;

@@ -67,6 +67,66 @@ TEST(Compaction, AnOverflowWithNothingToSummariseFailsTheRun) {
   EXPECT_EQ(failing.state.failure.message(), "embedded: no answer");
 }
 
+TEST(Compaction, OfMoreThanOneRequestHasRoomForGoesOnUntilAllIsCovered) {
+  Story story;
+  story.begin().context_of(12, true).compacted(40, true);
+  ASSERT_TRUE(story.flies(EffectKind::kCompaction));
+  const uint64_t first = story.state.compactions[0].slot.ordinal;
+  story.compacted(80, true);
+  EXPECT_NE(story.flying(EffectKind::kCompaction).ordinal, first);
+  story.crash();
+  EXPECT_EQ(story.flying(EffectKind::kCompaction).attempt, 2U);
+  story.compacted(90);
+  EXPECT_TRUE(story.flies(EffectKind::kContext));
+  story.context_of(6, true, true);
+  EXPECT_FALSE(story.flies(EffectKind::kCompaction));
+  story.model("Done.");
+  EXPECT_EQ(story.state.phase, Phase::kCompleted);
+  EXPECT_EQ(fold(story.tape).corrupt, "");
+
+  Story command;
+  command.created().set_purpose(tape::RUN_PURPOSE_COMPACT);
+  command.begin().context_of(12, true).compacted(40, true).compacted(52);
+  EXPECT_EQ(command.state.final_text, "52 turns, 8,400 -> 610 tokens");
+}
+
+TEST(Compaction, AStepThatFailsLeavesWhatTheOthersCoveredAndTheTurnIsAsked) {
+  for (const bool overflow : {false, true}) {
+    Story story;
+    story.begin().context_of(12, !overflow);
+    if (overflow) story.model_fails(service::FAILURE_KIND_CONTEXT_OVERFLOW, false);
+    story.compacted(40, true).compaction_fails();
+    ASSERT_TRUE(story.flies(EffectKind::kContext)) << "with what is covered";
+    story.context_of(12, true);
+    EXPECT_FALSE(story.flies(EffectKind::kCompaction));
+    story.model("Done.");
+    EXPECT_EQ(story.state.phase, Phase::kCompleted);
+    EXPECT_EQ(fold(story.tape).corrupt, "");
+  }
+}
+
+TEST(Compaction, StepsEndWhereTheBudgetDoesAndAfterSixtyFour) {
+  tape::RunLimits limits;
+  limits.set_max_tokens(12'000);
+  Story poor(limits);
+  poor.begin().context_of(12, true);
+  int steps = 0;
+  while (poor.flies(EffectKind::kCompaction) && steps < 70) {
+    poor.compacted(40, true);
+    ++steps;
+  }
+  EXPECT_GT(steps, 1);
+  EXPECT_LT(steps, 64);
+  EXPECT_TRUE(poor.flies(EffectKind::kContext));
+  Story story;
+  story.begin().context_of(12, true);
+  for (steps = 0; story.flies(EffectKind::kCompaction) && steps < 70; ++steps) {
+    story.compacted(40, true);
+  }
+  EXPECT_EQ(steps, 64);
+  EXPECT_TRUE(story.flies(EffectKind::kContext));
+}
+
 TEST(Compaction, CutOffItIsRepeatedAndChargedAgain) {
   Story story;
   story.begin().context_of(12, true);
@@ -131,6 +191,16 @@ TEST(Compaction, IsWantedForWhatIsDroppedOrTakesMostOfTheBudgetButNotForCrumbs) 
   pieces.resize(6);
   plan = plan_context(pieces, 1'000, 100, 0);
   EXPECT_FALSE(compaction_wanted(pieces, plan, false)) << "the last six stay";
+}
+
+CompactionPlan plan_compaction(const tape::CompactionArtifact& previous,
+                               const std::vector<Piece>& turns, std::string_view model,
+                               int64_t max_input_tokens, int64_t max_output_tokens) {
+  CompactionPlanner planner(previous, max_input_tokens, max_output_tokens);
+  for (const Piece& turn : turns) {
+    if (!planner.add(turn)) break;
+  }
+  return planner.finish(model);
 }
 
 TEST(Compaction, CoversAsManyOfTheOldestTurnsAsTheRequestHasRoomFor) {

@@ -194,9 +194,13 @@ Piece pinned_piece(const std::vector<std::string>& facts) {
                     std::move(messages));
 }
 
+uint32_t covered_turns(const tape::CompactionArtifact& artifact) {
+  return artifact.covered() > 0 ? artifact.covered() : static_cast<uint32_t>(artifact.turns_size());
+}
+
 Piece summary_piece(const tape::CompactionArtifact& artifact, std::string source) {
   const std::string text =
-      "Summary of the " + std::to_string(artifact.turns_size()) +
+      "Summary of the " + std::to_string(covered_turns(artifact)) +
       " turns of this conversation before those that follow, written by a model:\n" +
       by_provenance(artifact.summary(), artifact.provenance(), "summary of earlier turns");
   return make_piece(tape::SEGMENT_KIND_SUMMARY, std::move(source), artifact.provenance(),

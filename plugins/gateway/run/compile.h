@@ -36,6 +36,8 @@ std::string by_provenance(std::string_view text, common::Provenance provenance,
 Piece system_piece(std::string_view text, std::string source);
 // Facts and rules that the session keeps word for word, said by the user; none gives no message.
 Piece pinned_piece(const std::vector<std::string>& facts);
+// Turns that an artifact stands for, with those of all it builds on.
+uint32_t covered_turns(const tape::CompactionArtifact& artifact);
 // A summary of older turns, as data unless all that it covers is trusted. `source` names it.
 Piece summary_piece(const tape::CompactionArtifact& artifact, std::string source);
 // The input of the run, with the messages that joined it before its first context, in the order of

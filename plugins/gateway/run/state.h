@@ -125,8 +125,9 @@ struct Input {
   uint32_t after_turn = 0;  // it follows this turn in the transcript; 0 = the first message
 };
 
-// Older turns of the session summarised by a model. Failed or finished, it is not tried again for
-// the same reason in the same run.
+// Older turns of the session summarised by a model, or as many of them as one request has room for:
+// then another one follows at once. Failed or finished, it is not tried again for the same reason
+// in the same run.
 struct Compaction {
   enum class Outcome : uint8_t { kNone, kFinished, kFailed };
   tape::CompactionTrigger trigger = tape::COMPACTION_TRIGGER_UNSPECIFIED;

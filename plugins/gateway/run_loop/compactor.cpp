@@ -3,6 +3,7 @@
 #include "plugins/gateway/run/compaction.h"
 #include "plugins/gateway/run/recover.h"
 #include "plugins/gateway/run_loop/run_loop.h"
+#include "plugins/gateway/session/uncovered.h"
 
 #include <algorithm>
 #include <utility>
@@ -12,52 +13,75 @@ namespace {
 
 constexpr size_t kSummaryBytes = 64 * 1024;
 
-// What may be covered, and what it builds on.
-struct Source {
+// What one request covers, and what it builds on.
+struct Step {
   tape::CompactionArtifact previous;
   std::string previous_digest;
-  tape::TurnRef previous_up_to;
-  std::vector<HistoryTurn> turns;  // oldest first, without the newest
+  tape::TurnRef up_to;  // the last turn covered; before any, that of `previous`
+  std::vector<std::string> turns;
+  bool more = false;  // there are others behind them
+  run::CompactionPlan plan;
 };
 
-void take_turns(Source& source, History& history) {
-  while (history.turns.size() > run::kKeptTurns) {
-    source.turns.push_back(std::move(history.turns.front()));
-    history.turns.pop_front();
+// Tokens.
+struct Room {
+  int64_t input;
+  int64_t output;
+};
+
+// The originals once more, also those that a summary stands for; none unless one request has room
+// for all of them.
+Task<Result<std::optional<Step>>> again(std::shared_ptr<Session> session, std::string model,
+                                        Room room) {
+  auto originals = co_await session->originals(room.input * 2);
+  if (!originals.ok()) co_return originals.status();
+  if (!originals->complete) co_return std::optional<Step>();
+  Step step;
+  run::CompactionPlanner planner(step.previous, room.input, room.output);
+  int64_t tokens = 0;
+  while (originals->turns.size() > run::kKeptTurns) {
+    const HistoryTurn& turn = originals->turns.front();
+    tokens += turn.piece.segment.tokens();
+    if (tokens > room.input || !planner.add(turn.piece)) co_return std::optional<Step>();
+    step.turns.push_back(turn.at.turn_id());
+    step.up_to = turn.at;
+    originals->turns.pop_front();
   }
+  step.plan = planner.finish(model);
+  co_return std::optional<Step>(std::move(step));
 }
 
-int64_t tokens_of(const std::vector<HistoryTurn>& turns) {
-  int64_t sum = 0;
-  for (const HistoryTurn& turn : turns) sum += turn.piece.segment.tokens();
-  return sum;
-}
-
-// By command the originals are summarised again, also those that a summary stands for, if one
-// request has room for them.
-Task<Result<Source>> find_source(Journal& journal, std::shared_ptr<Session> session,
-                                 bool by_command, int64_t window, int64_t room) {
-  Source source;
-  auto history = co_await session->history(window);
-  if (!history.ok()) co_return history.status();
-  if (by_command && history->summary) {
-    auto originals = co_await session->originals(room * 2);
-    if (!originals.ok()) co_return originals.status();
-    take_turns(source, *originals);
-    if (originals->complete && tokens_of(source.turns) <= room) co_return source;
-    source.turns.clear();
-  }
-  if (history->summary) {
-    auto blob = co_await journal.get_blob(history->compacted.artifact_digest());
-    if (!blob.ok()) co_return blob.status();
-    if (!source.previous.ParseFromString(*blob)) {
-      co_return Status(Code::kDataLoss, "the artifact of the compaction before cannot be read");
+// As many of the oldest turns that no summary stands for as one request has room for.
+Task<Result<Step>> plan_step(Journal& journal, std::shared_ptr<Session> session, std::string model,
+                             Room room, bool originals) {
+  auto view = co_await session->view();
+  if (!view.ok()) co_return view.status();
+  UncoveredTurns turns(journal, std::move(*view), session->head(), run::kKeptTurns);
+  const Status found = co_await turns.find();
+  if (!found.ok()) co_return found;
+  Step step;
+  if (!turns.behind().artifact_digest().empty()) {
+    if (originals) {
+      auto whole = co_await again(session, model, room);
+      if (!whole.ok()) co_return whole.status();
+      if (*whole) co_return std::move(**whole);
     }
-    source.previous_digest = history->compacted.artifact_digest();
-    source.previous_up_to = history->compacted.up_to();
+    step.previous = turns.artifact();
+    step.previous_digest = turns.behind().artifact_digest();
+    step.up_to = turns.behind().up_to();
   }
-  take_turns(source, *history);
-  co_return source;
+  run::CompactionPlanner planner(step.previous, room.input, room.output);
+  for (;;) {
+    auto turn = co_await turns.next();
+    if (!turn.ok()) co_return turn.status();
+    if (!*turn) break;
+    step.more = !planner.add((*turn)->piece);
+    if (step.more) break;
+    step.turns.push_back((*turn)->at.turn_id());
+    step.up_to = (*turn)->at;
+  }
+  step.plan = planner.finish(model);
+  co_return step;
 }
 
 // Nothing, if the provider refused before it began to write.
@@ -75,7 +99,6 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
   const CancelToken cancel = flights_[wanted.ordinal].cancel;
   const std::string model = state_.created.agent().model();
   const size_t slash = model.find('/');
-  const int64_t room = wanted.reserved_tokens - wanted.max_output_tokens;
   const bool by_command = state_.compacts();
 
   tape::RunEvent event;
@@ -89,20 +112,21 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
     failed.mutable_failure()->set_retryable(status.retryable());
   };
 
-  const int64_t window = co_await environment_.context_window(model);
-  auto source =
-      co_await find_source(environment_.world.journal, session_, by_command, window, room);
+  Room room{};
+  room.output = wanted.max_output_tokens;
+  room.input = wanted.reserved_tokens - wanted.max_output_tokens;
+  // A step that follows another one goes on where that one stopped.
+  const bool originals = by_command && state_.compactions.size() == 1;
+  auto planned = co_await plan_step(environment_.world.journal, session_, model.substr(slash + 1),
+                                    room, originals);
   if (ended_) co_return;
-  if (!source.ok()) {
+  if (!planned.ok()) {
     failed.mutable_usage();
-    give_up(source.status());
+    give_up(planned.status());
     co_return post(std::move(event));
   }
-  std::vector<run::Piece> pieces;
-  for (const HistoryTurn& turn : source->turns) pieces.push_back(turn.piece);
-  run::CompactionPlan plan = run::plan_compaction(source->previous, pieces, model.substr(slash + 1),
-                                                  room, wanted.max_output_tokens);
-  if (plan.turns == 0 && source->previous.summary().empty()) {
+  Step step = std::move(*planned);
+  if (step.plan.turns == 0 && step.previous.summary().empty()) {
     failed.mutable_usage();
     give_up(Status(Code::kFailedPrecondition, "there are no turns that a summary could stand for"));
     co_return post(std::move(event));
@@ -116,7 +140,7 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
         if (text.size() > kSummaryBytes) cancel.cancel();
       };
   const ChatOutcome outcome = co_await environment_.world.providers.chat(
-      model.substr(0, slash), std::move(plan.request), std::move(on_event), cancel);
+      model.substr(0, slash), std::move(step.plan.request), std::move(on_event), cancel);
   if (ended_ || state_.in_flight.count(wanted.ordinal) == 0) co_return;
   if (stopping_) co_return interrupt(wanted.ordinal, "the run was stopped");
   const bool too_long = text.size() > kSummaryBytes;
@@ -140,16 +164,15 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
 
   tape::CompactionArtifact artifact;
   artifact.set_session_id(session_->id());
-  *artifact.mutable_turns() = source->previous.turns();
-  for (size_t i = 0; i < plan.turns; ++i) {
-    artifact.add_turns(source->turns[i].at.turn_id());
-  }
-  artifact.set_previous_digest(source->previous_digest);
+  for (std::string& turn : step.turns) artifact.add_turns(std::move(turn));
+  artifact.set_covered(run::covered_turns(step.previous) +
+                       static_cast<uint32_t>(artifact.turns_size()));
+  artifact.set_previous_digest(step.previous_digest);
   artifact.set_summary(utf8::repaired(std::move(text)));
   artifact.set_model(model);
   artifact.set_created_at_ms(stamp() / kNanosPerMilli);
-  artifact.set_provenance(plan.provenance);
-  artifact.set_tokens_before(plan.tokens_before);
+  artifact.set_provenance(step.plan.provenance);
+  artifact.set_tokens_before(step.plan.tokens_before);
   artifact.set_tokens_after(run::summary_piece(artifact, "").segment.tokens());
   std::string digest;
   for (int64_t backoff = 100 * kNanosPerMilli; digest.empty();) {
@@ -168,12 +191,11 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
 
   tape::Compacted compacted;
   compacted.set_artifact_digest(digest);
-  *compacted.mutable_up_to() =
-      plan.turns > 0 ? source->turns[plan.turns - 1].at : source->previous_up_to;
+  *compacted.mutable_up_to() = step.up_to;
   compacted.set_run_id(state_.run_id());
   compacted.set_tokens_before(artifact.tokens_before());
   compacted.set_tokens_after(artifact.tokens_after());
-  compacted.set_turns(static_cast<uint32_t>(artifact.turns_size()));
+  compacted.set_turns(artifact.covered());
 
   event.Clear();
   auto& finished = *event.mutable_compaction_finished();
@@ -186,6 +208,7 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
   finished.set_tokens_after(compacted.tokens_after());
   *finished.mutable_usage() = outcome.result.usage();
   finished.set_turn(by_command ? 0 : wanted.turn);
+  finished.set_more(step.more);
   ready_compaction_ = std::move(compacted);
   post(std::move(event));
 }

@@ -1,6 +1,9 @@
 // Older turns as a summary: when, by whom, as a view, and whatever fails meanwhile.
 #include "plugins/gateway/session/tree_testing.h"
 
+#include <cstdlib>
+#include <numeric>
+
 namespace palyra::gateway::testing {
 namespace {
 
@@ -217,7 +220,161 @@ TEST(Compaction, ACrashAtAnyStepOfARunThatCompactsLetsItAnswer) {
   }
 }
 
-// Turns as they are on the tape, without runs of their own: all are the run of the first one.
+// Of what the summariser was shown since its nth request: the numbers of "say<n>.", in order.
+std::vector<int> covered_by(const Talk& talk, size_t from = 0) {
+  std::vector<int> numbers;
+  for (size_t i = from; i < talk.summarised.size(); ++i) {
+    const std::string text = text_of(talk.summarised[i]);
+    for (size_t at = text.find("[user] say"); at != std::string::npos;
+         at = text.find("[user] say", at + 1)) {
+      numbers.push_back(std::atoi(text.c_str() + at + 10));
+    }
+  }
+  return numbers;
+}
+
+std::vector<int> up_to(int last) {
+  std::vector<int> numbers(static_cast<size_t>(last));
+  std::iota(numbers.begin(), numbers.end(), 1);
+  return numbers;
+}
+
+TEST(Compaction, TheFirstOneOfALongSessionCoversAllThatIsOlderThanTheLastSixTurns) {
+  Talk talk(small_window(6'000));
+  talk.summary_failure = Status(Code::kUnavailable, "away");
+  talk.say_all(90, 600);
+  talk.summary_failure = {};
+  const size_t before = talk.summarised.size();
+  // Far more than a window; only its newest turns are in memory.
+  const std::string run = talk.say("and now?");
+  EXPECT_EQ(covered_by(talk, before), up_to(84));
+  const size_t steps = talk.summarised.size() - before;
+  EXPECT_GE(steps, 4U);
+  for (size_t i = before + 1; i < talk.summarised.size(); ++i) {
+    EXPECT_THAT(text_of(talk.summarised[i]), HasSubstr("SUMMARY " + std::to_string(i) + "\n"));
+    EXPECT_LT(text_of(talk.summarised[i]).size(), 6'000U * 4);
+  }
+  EXPECT_THAT(talk.seen(),
+              HasSubstr("Summary of the 84 turns of this conversation before those that follow"));
+  EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY " + std::to_string(talk.summarised.size())));
+  EXPECT_THAT(talk.seen(), Not(HasSubstr("say84.")));
+  EXPECT_THAT(talk.seen(), HasSubstr("say85."));
+  const auto types = talk.house.tape_of(run);
+  EXPECT_EQ(static_cast<size_t>(
+                std::count(types.begin(), types.end(), std::string("compaction_finished"))),
+            steps);
+  EXPECT_THAT(talk.explain(run).compactions(), SizeIs(static_cast<int>(steps)));
+}
+
+TEST(Compaction, ByCommandCoversAllOfALongSessionAndCountsIt) {
+  Talk talk(small_window(6'000));
+  talk.summary_failure = Status(Code::kUnavailable, "away");
+  talk.say_all(40, 600);
+  talk.summary_failure = {};
+  const size_t before = talk.summarised.size();
+  EXPECT_THAT(talk.compact(), HasSubstr("34 turns, "));
+  EXPECT_EQ(covered_by(talk, before), up_to(34));
+  // On a branch the summary stands for the same turns, and what follows builds on it.
+  const auto branch = talk.branch();
+  ASSERT_TRUE(branch.ok());
+  talk.say("elsewhere", branch->session_id());
+  EXPECT_THAT(talk.seen(), HasSubstr("Summary of the 34 turns"));
+}
+
+TEST(Compaction, CutOffBetweenItsStepsGoesOnWhereItStoppedAndCoversEachTurnOnce) {
+  for (int steps = 1; steps < 200; steps += 7) {
+    SCOPED_TRACE("crash after " + std::to_string(steps) + " steps");
+    Talk talk(small_window(6'000));
+    talk.summary_failure = Status(Code::kUnavailable, "away");
+    talk.say_all(30, 600);
+    talk.summary_failure = {};
+    const size_t before = talk.summarised.size();
+    api::CompactSessionRequest request;
+    request.set_session_id(talk.session);
+    const auto started =
+        talk.house.begin(talk.house.gateway->compact_session(House::caller(), request));
+    bool more = true;
+    for (int i = 0; i < steps && more; ++i) more = talk.house.executor.run_one();
+    const std::string run =
+        started->has_value() && (*started)->ok() ? (*started)->value().run_id() : "";
+    talk.house.crash();
+    talk.house.start();
+    talk.house.executor.run_until_idle();
+    if (!run.empty()) {
+      EXPECT_THAT(talk.house.run_of(run).text(), HasSubstr("24 turns, "));
+      // A request whose answer was lost is made again, and no other.
+      auto numbers = covered_by(talk, before);
+      numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+      std::sort(numbers.begin(), numbers.end());
+      numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+      EXPECT_EQ(numbers, up_to(24));
+      talk.say("next");
+      EXPECT_THAT(talk.seen(), HasSubstr("Summary of the 24 turns"));
+      EXPECT_THAT(talk.seen(), HasSubstr("say25."));
+    }
+    if (::testing::Test::HasFailure() || !more) return;
+  }
+}
+
+TEST(Compaction, AStepThatFailsKeepsWhatIsCoveredForTheNextRun) {
+  Talk talk(small_window(6'000));
+  talk.summary_failure = Status(Code::kUnavailable, "away");
+  talk.say_all(60, 600);
+  talk.summary_failure = {};
+  const size_t before = talk.summarised.size();
+  auto& rule = talk.house.providers.rule;
+  rule = [&talk, first = rule, before](const service::ChatRequest& request) {
+    talk.summary_failure =
+        talk.summarised.size() == before + 2 ? Status(Code::kUnavailable, "away") : Status();
+    return first(request);
+  };
+  const std::string run = talk.say("and now?");
+  EXPECT_EQ(talk.house.run_of(run).state(), api::RUN_STATE_COMPLETED);
+  EXPECT_EQ(talk.summarised.size(), before + 3);
+  const size_t failed = before + 2;
+  talk.say("and then?");
+  EXPECT_THAT(talk.seen(), HasSubstr("Summary of the 55 turns"));
+  auto numbers = covered_by(talk, before);
+  std::sort(numbers.begin(), numbers.end());
+  const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
+  EXPECT_NE(twice, numbers.end()) << "what the failed step had is asked for again";
+  EXPECT_THAT(text_of(talk.summarised[failed + 1]),
+              HasSubstr("[user] say" + std::to_string(*twice) + "."));
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  EXPECT_EQ(numbers, up_to(55));
+}
+
+TEST(Compaction, ThereIsNoEndToThemAndWhoGoesBackFarFindsOneThatIsNotFar) {
+  store::SessionView view;
+  for (int i = 1; i <= 5'000; ++i) {
+    tape::SessionEvent event;
+    event.mutable_compacted()->set_artifact_digest("a");
+    event.mutable_compacted()->mutable_up_to()->set_turn_id(std::to_string(i));
+    event.mutable_compacted()->set_turns(static_cast<uint32_t>(i));
+    ASSERT_TRUE(fold_view(view, event));
+    ASSERT_LE(view.compactions_size(), kMostCompactions);
+  }
+  EXPECT_EQ(view.compactions(0).up_to().turn_id(), "1");
+  const auto number = [&view](int i) {
+    return std::atoi(view.compactions(i).up_to().turn_id().c_str());
+  };
+  for (int i = 1; i < view.compactions_size(); ++i) {
+    const int gap = number(i) - number(i - 1);
+    EXPECT_GT(gap, 0);
+    EXPECT_LE(gap, std::max(1, (5'000 - number(i - 1)) / 2)) << "at " << number(i);
+  }
+  for (int i = 4'970; i <= 5'000; ++i) {
+    EXPECT_NE(compaction_up_to(view, std::to_string(i)), nullptr) << i;
+  }
+  // Again for the same turn takes its place.
+  const int before = view.compactions_size();
+  tape::SessionEvent event;
+  event.mutable_compacted()->set_artifact_digest("b");
+  event.mutable_compacted()->mutable_up_to()->set_turn_id("1");
+  fold_view(view, event);
+  EXPECT_EQ(view.compactions_size(), before);
+  EXPECT_EQ(compaction_up_to(view, "1")->artifact_digest(), "b");
+}
 
 }  // namespace
 }  // namespace palyra::gateway::testing

@@ -6,6 +6,40 @@
 #include <utility>
 
 namespace palyra::gateway {
+namespace {
+
+using Compactions = google::protobuf::RepeatedPtrField<tape::Compacted>;
+
+// The one of the older half whose neighbours are closest, measured by how far back they are: what
+// stays stands ever further apart the older it is, and the first stays.
+int least_missed(const Compactions& kept) {
+  const auto turns = [&kept](int i) { return uint64_t{kept.Get(i).turns()}; };
+  const uint64_t now = turns(kept.size() - 1);
+  int least = 1;
+  uint64_t least_gap = UINT64_MAX;
+  uint64_t least_age = 1;
+  for (int i = 1; i < kMostCompactions / 2; ++i) {
+    const uint64_t gap = turns(i + 1) > turns(i - 1) ? turns(i + 1) - turns(i - 1) : 0;
+    const uint64_t age = now > turns(i) ? now - turns(i) : 1;
+    // gap / age, each below 2^32.
+    if (least_gap == UINT64_MAX || gap * least_age < least_gap * age) {
+      least = i;
+      least_gap = gap;
+      least_age = age;
+    }
+  }
+  return least;
+}
+
+void add_compaction(Compactions& kept, const tape::Compacted& compacted) {
+  for (int i = kept.size(); i-- > 0;) {
+    if (kept.Get(i).up_to().turn_id() == compacted.up_to().turn_id()) kept.DeleteSubrange(i, 1);
+  }
+  *kept.Add() = compacted;
+  if (kept.size() > kMostCompactions) kept.DeleteSubrange(least_missed(kept), 1);
+}
+
+}  // namespace
 
 bool fold_view(store::SessionView& view, const tape::SessionEvent& event) {
   if (event.has_fact_pinned()) {
@@ -26,9 +60,7 @@ bool fold_view(store::SessionView& view, const tape::SessionEvent& event) {
       view.clear_compactions();
       return true;
     }
-    *view.add_compactions() = event.compacted();
-    const int over = view.compactions_size() - kMostCompactions;
-    if (over > 0) view.mutable_compactions()->DeleteSubrange(0, over);
+    add_compaction(*view.mutable_compactions(), event.compacted());
     return true;
   }
   if (event.has_session_reset()) {

@@ -15,7 +15,8 @@ namespace store = palyra::store::v1;
 constexpr int kMostPins = 64;
 constexpr size_t kPinBytes = 4'096;
 constexpr size_t kPinsBytes = 16 * 1024;
-constexpr int kMostCompactions = 32;
+// Beyond that the older half is thinned out.
+constexpr int kMostCompactions = 64;
 
 // What a record of the session's stream makes of the view; false if it changes nothing.
 bool fold_view(store::SessionView& view, const tape::SessionEvent& event);

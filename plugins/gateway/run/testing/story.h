@@ -123,13 +123,14 @@ class Story {
     append(event);
     return step();
   }
-  Story& compacted(uint32_t turns = 4) {
+  Story& compacted(uint32_t turns = 4, bool more = false) {
     tape::RunEvent event;
     const Effect effect = flying(EffectKind::kCompaction);
     auto& finished = *event.mutable_compaction_finished();
     finished.set_ordinal(effect.ordinal);
     finished.set_attempt(effect.attempt);
     finished.set_turns(turns);
+    finished.set_more(more);
     finished.set_tokens_before(8'400);
     finished.set_tokens_after(610);
     finished.mutable_usage()->set_input_tokens(400);

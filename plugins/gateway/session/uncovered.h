@@ -1,0 +1,46 @@
+// The turns of a conversation that no summary stands for.
+#pragma once
+
+#include "plugins/gateway/session/session.h"
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace palyra::gateway {
+
+// Oldest first, however many there are: in memory are the places of every 64th of them, of 64 in a
+// row, and what was said in one. Under a run of the session, so that its head stays where it is.
+class UncoveredTurns {
+ public:
+  // Behind the newest compaction in force that leads to `head`, without the newest `kept` turns.
+  UncoveredTurns(Journal& journal, store::SessionView view, tape::TurnRef head, size_t kept);
+
+  // Walks back to where they begin; once, before what follows. Errors are the journal's.
+  Task<Status> find();
+
+  // The compaction that they follow, and its artifact; without digest if there is none.
+  const tape::Compacted& behind() const { return behind_; }
+  const tape::CompactionArtifact& artifact() const { return artifact_; }
+
+  // The next one and what was said in it; none at the end. Turns whose tape is gone are passed
+  // over.
+  Task<Result<std::optional<HistoryTurn>>> next();
+
+ private:
+  Task<Result<bool>> ends_at(std::string turn_id);
+  Task<Status> read_page();
+
+  Journal& journal_;
+  const store::SessionView view_;
+  const tape::TurnRef head_;
+  const size_t kept_;
+  tape::Compacted behind_;
+  tape::CompactionArtifact artifact_;
+  std::vector<tape::TurnRef> marks_;  // every 64th, newest first; those not read yet
+  std::deque<FoundTurn> page_;        // oldest first
+};
+
+}  // namespace palyra::gateway
