@@ -203,6 +203,84 @@ TEST(Runs, AFullDiskDelaysARunAndLosesNothing) {
   EXPECT_EQ(house.run_of(accepted.value().run_id).text(), "almost");
 }
 
+// What the journal says when more commits wait than its queue may hold.
+Status queue_full() {
+  return Status(Code::kResourceExhausted, "the journal's queue of writes is full; try again",
+                PALYRA_ERROR_RETRYABLE);
+}
+
+TEST(Runs, AFullQueueOfTheJournalIsWaitedOutWhereverItMeetsARun) {
+  std::vector<std::string> undisturbed;
+  bool more = true;
+  // Round 0 is the run without it, then it is full after one step, after two ...
+  for (int steps = 0; more; ++steps) {
+    SCOPED_TRACE("full after " + std::to_string(steps) + " steps");
+    ASSERT_LT(steps, 500);
+    House house;
+    house.tools.add_text("act", service::TOOL_ACCESS_READ, palyra::common::v1::EFFECT_CLASS_OPAQUE,
+                         "acted");
+    house.providers.call("act", "{}");
+    house.providers.say({"Done", "."});
+    const auto begin = [&house] {
+      return house.begin(house.gateway->start_run(House::caller(), House::say("act", "", "key")));
+    };
+    auto accepted = begin();
+    for (int i = 0; i < steps && more; ++i) more = house.executor.run_one();
+    if (steps > 0) house.store.refuse_writes(queue_full());
+    const size_t commits = house.journal.commits();
+    house.advance_ms(3'000);
+    if (steps > 0) {
+      // 100 ms, 200 ms, 400 ms ... after the first.
+      EXPECT_LE(house.journal.commits() - commits, 7U);
+    }
+    house.store.refuse_writes(Status());
+    house.advance_ms(6'000);
+    ASSERT_TRUE(accepted->has_value());
+    if (!(*accepted)->ok()) {
+      EXPECT_EQ((*accepted)->status().code(), Code::kResourceExhausted) << "not acknowledged";
+      EXPECT_TRUE((*accepted)->status().retryable());
+      EXPECT_TRUE(house.tools.invoked.empty()) << "nothing happens before it is durable";
+      accepted = begin();
+      house.executor.run_until_idle();
+      ASSERT_TRUE(accepted->has_value() && (*accepted)->ok());
+    }
+    const std::string run_id = (*accepted)->value().run_id;
+    EXPECT_EQ(house.run_of(run_id).state(), api::RUN_STATE_COMPLETED);
+    EXPECT_EQ(house.run_of(run_id).text(), "Done.");
+    EXPECT_EQ(house.tools.invoked.size(), 1U) << "no effect twice";
+    EXPECT_EQ(house.providers.requests.size(), 2U);
+    if (steps == 0) undisturbed = house.tape_of(run_id);
+    EXPECT_EQ(house.tape_of(run_id), undisturbed) << "nothing is lost";
+    api::ListRunsRequest list;
+    EXPECT_EQ(house.run(house.gateway->list_runs(House::caller(), list)).value().runs_size(), 1);
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Runs, AFullQueueRefusesWhatItWouldHaveToRememberAndTheSameKeyIsTakenLater) {
+  House house;
+  house.providers.hang({"almost"});
+  const auto first = house.send("one");
+  ASSERT_TRUE(first.ok());
+  house.store.refuse_writes(queue_full());
+  house.providers.release();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(house.send("two", "", "k").status().code(), Code::kResourceExhausted);
+  }
+  house.crash();
+  house.store.refuse_writes(Status());
+  house.providers.script.clear();
+  house.start();
+  house.executor.run_until_idle();
+  const auto second = house.send("two", "", "k");
+  ASSERT_TRUE(second.ok());
+  EXPECT_FALSE(second->duplicate);
+  house.executor.run_until_idle();
+  EXPECT_EQ(house.run_of(first->run_id).text(), "echo: one")
+      << "nobody was told \"almost\" for good";
+  EXPECT_EQ(house.run_of(second->run_id).text(), "echo: two");
+}
+
 TEST(Runs, ARunOfAnotherPrincipalIsNotShown) {
   House house;
   const auto accepted = house.send("secret");
