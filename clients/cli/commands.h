@@ -70,6 +70,8 @@ int rewind_session(const GlobalOptions& global, const std::string& session_id,
                    const std::string& turn, int back);
 int undo_session(const GlobalOptions& global, const std::string& session_id, bool redo);
 int list_turns(const GlobalOptions& global, const std::string& session_id, bool all, int limit);
+int diff_sessions(const GlobalOptions& global, const std::string& session_id,
+                  const std::string& other, int limit);
 int search_sessions(const GlobalOptions& global, const std::string& text, bool replays, int limit);
 int pin_fact(const GlobalOptions& global, const std::string& session_id, const std::string& text);
 int unpin_fact(const GlobalOptions& global, const std::string& session_id,

@@ -40,6 +40,27 @@ std::string tokens(const palyra::common::v1::Usage& usage) {
          " out";
 }
 
+std::vector<std::string> lines_of(const api::ComparedTurn& turn, size_t width) {
+  std::vector<std::string> lines = {turn.turn().turn_id()};
+  const auto add = [&](const char* mark, const std::string& text, int64_t bytes) {
+    std::vector<std::string> wanted = wrapped(text, width - 2);
+    const bool cut = wanted.size() > kLines || bytes > static_cast<int64_t>(text.size());
+    if (wanted.size() > kLines) wanted.resize(kLines);
+    for (const std::string& line : wanted) {
+      lines.push_back(mark + line);
+      mark = "  ";
+    }
+    if (cut) lines.push_back("  ... (" + std::to_string(bytes) + " bytes)");
+  };
+  add("> ", turn.message(), turn.message_bytes());
+  add("< ", turn.answer(), turn.answer_bytes());
+  return lines;
+}
+
+std::string turns(uint32_t count) {
+  return std::to_string(count) + (count == 1 ? " turn" : " turns");
+}
+
 }  // namespace
 
 int terminal_width(int fd) {
@@ -86,6 +107,47 @@ std::string render(const api::RunComparison& comparison, int width) {
              ? styled(Style::kGreen, comparison.explanation())
              : styled(Style::kBold, "first difference: ") + one_line(comparison.explanation());
   return out + "\n";
+}
+
+std::string render(const api::CompareSessionsResponse& comparison, const std::string& left,
+                   const std::string& right, int width) {
+  const bool beside = width >= 80;
+  const size_t column = beside ? static_cast<size_t>(width - 3) / 2 : 76;
+  std::string out;
+  const auto row = [&](const std::string& one, const std::string& other) {
+    out += padded(one, column) + " | " + other + "\n";
+  };
+  if (comparison.has_common()) {
+    const api::ComparedTurn& common = comparison.common();
+    out += styled(Style::kDim,
+                  "= " + common.turn().turn_id() + " " + shortened(common.message(), column)) +
+           "\n";
+  } else {
+    out += "They have no turn in common.\n";
+  }
+  if (beside) {
+    row(shortened(left, column), shortened(right, column));
+    for (int i = 0; i < std::max(comparison.left_size(), comparison.right_size()); ++i) {
+      std::vector<std::string> one;
+      std::vector<std::string> other;
+      if (i < comparison.left_size()) one = lines_of(comparison.left(i), column);
+      if (i < comparison.right_size()) other = lines_of(comparison.right(i), column);
+      for (size_t line = 0; line < std::max(one.size(), other.size()); ++line) {
+        row(line < one.size() ? one[line] : "", line < other.size() ? other[line] : "");
+      }
+    }
+  } else {
+    out += "- " + one_line(left) + "\n";
+    for (const auto& turn : comparison.left()) {
+      for (const auto& line : lines_of(turn, column)) out += "- " + line + "\n";
+    }
+    out += "+ " + one_line(right) + "\n";
+    for (const auto& turn : comparison.right()) {
+      for (const auto& line : lines_of(turn, column)) out += "+ " + line + "\n";
+    }
+  }
+  return out + "since then: " + turns(comparison.left_turns()) + " against " +
+         turns(comparison.right_turns()) + "\n";
 }
 
 }  // namespace palyra::cli

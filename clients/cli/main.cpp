@@ -263,6 +263,11 @@ class Commands {
     branch->add_option("--at", at_, "the turn; default: the newest");
     branch->add_option("--title", text_, "of the new session");
     branch->footer("Example:\n  palyra sessions branch ID --at TURN");
+    auto* diff = add_session(sessions, "diff", "where two branches part, and what each has since",
+                             [this] { return diff_sessions(global_, id_, text_, limit_); });
+    diff->add_option("other", text_, "the other session")->required();
+    add_limit(diff);
+    diff->footer("Example:\n  palyra sessions diff ID OTHER");
     auto* rewind =
         add_session(sessions, "rewind", "go on after an earlier turn; nothing is removed",
                     [this] { return rewind_session(global_, id_, text_, back_); });

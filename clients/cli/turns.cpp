@@ -1,9 +1,11 @@
 // A conversation as a tree of turns: branch, rewind, pin, compact, search.
 #include "clients/cli/commands.h"
+#include "clients/cli/compare_view.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
 #include "clients/cli/words.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -137,6 +139,44 @@ int list_turns(const GlobalOptions& global, const std::string& session_id, bool 
         table.print();
         if (more) std::fprintf(stderr, "There are more; use --limit.\n");
       });
+}
+
+int diff_sessions(const GlobalOptions& global, const std::string& session_id,
+                  const std::string& other, int limit) {
+  Connection connection(global);
+  if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  api::CompareSessionsRequest request;
+  request.set_session_id(session_id);
+  request.set_other_session_id(other);
+  api::CompareSessionsResponse whole;
+  int turns = 0;
+  do {
+    auto context = connection.context();
+    api::CompareSessionsResponse page;
+    request.set_page_size(static_cast<uint32_t>(std::min(limit - turns, 100)));
+    const auto status = connection.sessions().CompareSessions(context.get(), request, &page);
+    if (!status.ok()) return connection.explain(status);
+    turns += static_cast<int>(request.page_size());
+    request.set_page_token(page.next_page_token());
+    if (whole.left_size() + whole.right_size() > 0) page.clear_common();
+    whole.MergeFrom(page);
+    whole.set_next_page_token(page.next_page_token());
+  } while (!request.page_token().empty() && turns < limit);
+  if (connection.options().output != Output::kText) {
+    std::printf("%s\n", to_json(whole, connection.options().output == Output::kJson).c_str());
+    return kExitOk;
+  }
+  const auto name = [&connection](const std::string& id) {
+    api::GetSessionRequest get;
+    get.set_session_id(id);
+    api::Session session;
+    auto context = connection.context();
+    static_cast<void>(connection.gateway().GetSession(context.get(), get, &session).ok());
+    return id + " " + session.title();
+  };
+  std::fputs(render(whole, name(session_id), name(other), terminal_width(1)).c_str(), stdout);
+  if (!whole.next_page_token().empty()) std::fprintf(stderr, "There are more; use --limit.\n");
+  return kExitOk;
 }
 
 int search_sessions(const GlobalOptions& global, const std::string& text, bool replays, int limit) {

@@ -21,6 +21,8 @@ class Sessions {
                                                     api::RewindSessionRequest request) = 0;
   virtual Task<Result<api::ListTurnsResponse>> list_turns(Caller caller,
                                                           api::ListTurnsRequest request) = 0;
+  virtual Task<Result<api::CompareSessionsResponse>> compare_sessions(
+      Caller caller, api::CompareSessionsRequest request) = 0;
   virtual Task<Result<api::SearchSessionsResponse>> search_sessions(
       Caller caller, api::SearchSessionsRequest request) = 0;
   virtual Task<Result<palyra::tape::v1::FactPinned>> pin_fact(Caller caller,

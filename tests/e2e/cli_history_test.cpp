@@ -31,6 +31,19 @@ TEST_F(CliTest, AConversationIsATreeOfTurns) {
   const auto plan = json::parse(daemon_.cli({"-o", "json", "runs", "explain", run}).out);
   EXPECT_EQ(plan["contexts"][0]["segments"][0]["segment"]["kind"], "SEGMENT_KIND_PINNED");
 
+  const Finished diff = daemon_.cli({"sessions", "diff", session, branch});
+  EXPECT_EQ(diff.exit_code, 0) << diff.err;
+  EXPECT_THAT(diff.out, AllOf(HasSubstr("= " + std::string(turns[2]["turn_id"])),
+                              HasSubstr("\n- > /echo second\n"), HasSubstr("\n- < third\n"),
+                              HasSubstr("\n+ < fourth\n"), HasSubstr(branch + " another way"),
+                              HasSubstr("since then: 2 turns against 1 turn\n")));
+  const auto parted = json::parse(
+      daemon_.cli({"-o", "json", "sessions", "diff", session, branch, "--limit", "1"}).out);
+  EXPECT_EQ(parted["common"]["turn"]["turn_id"], turns[2]["turn_id"]);
+  EXPECT_EQ(parted["left"].size(), 1U);
+  EXPECT_EQ(parted["left_turns"], 2);
+  EXPECT_EQ(daemon_.cli({"sessions", "diff", session, "01J9ZC3V5N8K2M4P6R7S9T0W1X"}).exit_code, 66);
+
   EXPECT_EQ(daemon_.cli({"sessions", "undo", session}).exit_code, 0);
   EXPECT_EQ(daemon_.cli({"sessions", "undo", session, "--redo"}).exit_code, 0);
   EXPECT_EQ(daemon_.cli({"sessions", "rewind", session, "--back", "2"}).exit_code, 0);

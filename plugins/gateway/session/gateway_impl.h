@@ -75,6 +75,8 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
                                             api::RewindSessionRequest request) override;
   Task<Result<api::ListTurnsResponse>> list_turns(Caller caller,
                                                   api::ListTurnsRequest request) override;
+  Task<Result<api::CompareSessionsResponse>> compare_sessions(
+      Caller caller, api::CompareSessionsRequest request) override;
   Task<Result<api::SearchSessionsResponse>> search_sessions(
       Caller caller, api::SearchSessionsRequest request) override;
   Task<Result<tape::FactPinned>> pin_fact(Caller caller, api::PinFactRequest request) override;

@@ -64,6 +64,102 @@ TEST(Branch, OfAnotherPrincipalIsRefusedAndTheSameKeyIsTheSameBranch) {
             Code::kPermissionDenied);
 }
 
+struct Compared {
+  Status status;
+  std::string common;
+  std::string left;  // "message>answer ..."
+  std::string right;
+  uint32_t left_turns = 0;
+  uint32_t right_turns = 0;
+};
+
+Compared compare(Talk& talk, const std::string& one, const std::string& other,
+                 uint32_t page_size = 0, const std::string& who = "user:ann") {
+  Compared out;
+  api::CompareSessionsRequest request;
+  request.set_session_id(one);
+  request.set_other_session_id(other);
+  request.set_page_size(page_size);
+  do {
+    const auto answer =
+        talk.house.run(talk.house.gateway->compare_sessions(House::caller(who), request));
+    out.status = answer.status();
+    if (!answer.ok()) return out;
+    out.common = answer->common().message();
+    out.left_turns = answer->left_turns();
+    out.right_turns = answer->right_turns();
+    for (const auto& turn : answer->left()) out.left += turn.message() + ">" + turn.answer() + " ";
+    for (const auto& turn : answer->right()) {
+      out.right += turn.message() + ">" + turn.answer() + " ";
+    }
+    request.set_page_token(answer->next_page_token());
+  } while (!request.page_token().empty());
+  return out;
+}
+
+TEST(Branch, IsComparedWithWhatItWasBranchedFromAndWithItsSiblings) {
+  Talk talk;
+  talk.say_all(5);
+  const auto turns = talk.turns();
+  const std::string one = talk.branch(turns[2].turn_id()).value().session_id();    // the third
+  const std::string other = talk.branch(turns[1].turn_id()).value().session_id();  // the fourth
+  const std::string below = talk.branch("", "", one).value().session_id();
+  for (const char* text : {"a", "b", "c"}) talk.say(text, one);
+  talk.say("x", other);
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      talk.house.crash();
+      talk.house.start();
+    }
+    for (const uint32_t page : {0U, 1U, 2U}) {
+      const auto siblings = compare(talk, one, other, page);
+      ASSERT_TRUE(siblings.status.ok()) << siblings.status.to_string();
+      EXPECT_EQ(siblings.common, "say3.");
+      EXPECT_EQ(siblings.left, "a>echo: a b>echo: b c>echo: c ");
+      EXPECT_EQ(siblings.right, "say4.>echo: say4. x>echo: x ");
+      EXPECT_EQ(siblings.left_turns, 3U);
+      EXPECT_EQ(siblings.right_turns, 2U);
+    }
+    const auto original = compare(talk, talk.session, other);
+    EXPECT_EQ(original.common, "say4.");
+    EXPECT_EQ(original.left, "say5.>echo: say5. ");
+    EXPECT_EQ(original.right, "x>echo: x ");
+    const auto branch = compare(talk, below, one);
+    EXPECT_EQ(branch.left_turns, 0U);
+    EXPECT_EQ(branch.right_turns, 3U);
+    EXPECT_EQ(compare(talk, one, one).left_turns, 0U);
+    EXPECT_EQ(compare(talk, one, one).common, "c");
+  }
+  const std::string elsewhere = talk.house.send("alone").value().session_id;
+  talk.house.executor.run_until_idle();
+  const auto none = compare(talk, elsewhere, talk.session);
+  EXPECT_EQ(none.common, "");
+  EXPECT_EQ(none.left_turns, 1U);
+  EXPECT_EQ(none.right_turns, 5U);
+}
+
+TEST(Branch, OfAnotherPrincipalIsNotCompared) {
+  Talk talk;
+  talk.say("mine");
+  const auto bobs =
+      talk.house.run(talk.house.gateway->start_run(House::caller("user:bob"), House::say("his")));
+  talk.house.executor.run_until_idle();
+  const std::string his = bobs.value().session_id;
+  EXPECT_EQ(compare(talk, talk.session, his).status.code(), Code::kPermissionDenied);
+  EXPECT_EQ(compare(talk, his, talk.session).status.code(), Code::kPermissionDenied);
+  EXPECT_EQ(compare(talk, his, his, 0, "user:bob").status.code(), Code::kOk);
+  EXPECT_EQ(compare(talk, talk.session, "no id").status.code(), Code::kInvalidArgument);
+  EXPECT_EQ(compare(talk, talk.session, talk.session, 101).status.code(), Code::kInvalidArgument);
+  api::CompareSessionsRequest request;
+  request.set_session_id(talk.session);
+  request.set_other_session_id(talk.session);
+  request.set_page_token("6162");
+  EXPECT_EQ(talk.house.run(talk.house.gateway->compare_sessions(House::caller(), request))
+                .status()
+                .code(),
+            Code::kInvalidArgument);
+}
+
 TEST(Rewind, UndoAndRedoMoveTheHeadAndForgetNothing) {
   Talk talk;
   talk.say_all(4);

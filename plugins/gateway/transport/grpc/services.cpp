@@ -132,6 +132,10 @@ class SessionServiceImpl final : public api::SessionService::CallbackService {
                    api::ListTurnsResponse* response) override {
     return serve(call, request, response, kScopeRunsRead, &Sessions::list_turns);
   }
+  Unary* CompareSessions(Call* call, const api::CompareSessionsRequest* request,
+                         api::CompareSessionsResponse* response) override {
+    return serve(call, request, response, kScopeRunsRead, &Sessions::compare_sessions);
+  }
   Unary* SearchSessions(Call* call, const api::SearchSessionsRequest* request,
                         api::SearchSessionsResponse* response) override {
     return serve(call, request, response, kScopeRunsRead, &Sessions::search_sessions);
