@@ -5,8 +5,10 @@ namespace palyra::e2e {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 TEST_F(CliTest, AConversationIsATreeOfTurns) {
   const auto say = [&](const std::string& session, const std::string& text) {
@@ -37,6 +39,14 @@ TEST_F(CliTest, AConversationIsATreeOfTurns) {
                               HasSubstr("\n- > /echo second\n"), HasSubstr("\n- < third\n"),
                               HasSubstr("\n+ < fourth\n"), HasSubstr(branch + " another way"),
                               HasSubstr("since then: 2 turns against 1 turn\n")));
+  // On a wide terminal the two are beside each other.
+  Terminal wide(with({"/bin/sh", "-c", "stty cols 100; exec \"$@\"", "sh"},
+                     palyra({"sessions", "diff", session, branch})),
+                {"NO_COLOR=1"});
+  EXPECT_EQ(wide.finish(), 0) << wide.shown();
+  EXPECT_THAT(lines_of(wide.shown()),
+              Contains(AllOf(StartsWith("> /echo second "), HasSubstr(" | > /echo fourth"))))
+      << wide.shown();
   const auto parted = json::parse(
       daemon_.cli({"-o", "json", "sessions", "diff", session, branch, "--limit", "1"}).out);
   EXPECT_EQ(parted["common"]["turn"]["turn_id"], turns[2]["turn_id"]);
