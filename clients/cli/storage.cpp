@@ -50,8 +50,12 @@ int erase(const GlobalOptions& global, const std::string& what, const Request& r
   if (global.output != Output::kText) {
     std::printf("%s\n", to_json(response, global.output == Output::kJson).c_str());
   } else {
-    std::printf("Erased %s: %u runs. Backups made before still have it.\n", what.c_str(),
-                response.runs());
+    std::printf("Erased %s: %u runs. Backups and archived logs made before still have it.\n",
+                what.c_str(), response.runs());
+    if (!response.pending().empty()) {
+      std::printf("Not overwritten yet, and tried again every minute: %s\n",
+                  one_line(response.pending()).c_str());
+    }
   }
   return kExitOk;
 }
@@ -80,6 +84,10 @@ int print_status(const api::StorageStatus& status) {
                           std::to_string(retention.sessions()) + " sessions archived so far");
   }
   if (!retention.problem().empty()) line("problem", retention.problem());
+  if (status.pending_erasures() > 0) {
+    line("erasures", std::to_string(status.pending_erasures()) + " not finished" +
+                         (status.erasure_problem().empty() ? "" : ": " + status.erasure_problem()));
+  }
   if (!status.refusal().empty()) line("refusing", status.refusal());
   return kExitOk;
 }

@@ -5,6 +5,7 @@
 #include "palyra/client.hpp"
 #include "palyra/json_codec.hpp"
 #include "palyra/services.h"
+#include "plugins/common/digest/digest.h"
 #include "plugins/gateway/admin/admin_impl.h"
 #include "plugins/gateway/admin/backups.h"
 #include "plugins/gateway/admission/admission.h"
@@ -167,7 +168,17 @@ class GatewayPlugin : public Plugin {
     journal_->on_commit([this](const ::palyra::service::v1::CommitResponse& response) {
       if (checkpointer_) checkpointer_->committed(response);
     });
-    audit_ = std::make_unique<AuditImpl>(host().clock(), host().executor(), *journal_, *journal_, *checkpointer_);
+    admin_->set_audit_key([this, path = directory + "/audit.key"] {
+      AuditKeyFacts key_facts{path, audit::SigningKey::public_key_in(path),
+                              digest::to_hex(checkpointer_->key().public_key()), ""};
+      if (key_facts.in_file.ok()) key_facts.in_file = digest::to_hex(*key_facts.in_file);
+      if (const auto& last = checkpointer_->last()) {
+        key_facts.newest = digest::to_hex(last->public_key);
+      }
+      return key_facts;
+    });
+    audit_ = std::make_unique<AuditImpl>(host().clock(), host().executor(), *journal_, *journal_,
+                                         *checkpointer_);
     journal_backup_ = std::make_unique<BackupClient>(host());
     backups_ = std::make_unique<Backups>(*journal_backup_);
     admin_->set_backup(*journal_backup_);
@@ -282,6 +293,10 @@ class GatewayPlugin : public Plugin {
         if (number != bring_up_) co_return;
       }
       if (status.ok()) {
+        // Before anybody can go on with what should be gone.
+        const Status erased = co_await storage_->finish_erasures();
+        if (number != bring_up_) co_return;
+        if (!erased.ok()) say_upkeep_failed(erased);
         server_->set_serving(true);
         start_retention();
         host().info("serving", {{"endpoint", server_->endpoint()}});
@@ -297,11 +312,20 @@ class GatewayPlugin : public Plugin {
 
   void start_retention() {
     if (std::exchange(retention_runs_, true)) return;
+    storage_->on_work([this] { host().spawn(run_retention()); });
+    host().spawn(run_retention());
+  }
+
+  Task<void> run_retention() {
     std::function<void(const Status&)> failed = [this](const Status& status) {
-      host().warn("retention could not archive; see: palyra storage status",
-                  {{"reason", status.to_string()}});
+      say_upkeep_failed(status);
     };
-    host().spawn(storage_->run(kRetentionEvery, std::move(failed)));
+    return storage_->run(kRetentionEvery, std::move(failed));
+  }
+
+  void say_upkeep_failed(const Status& status) {
+    host().warn("upkeep of the store could not do all; see: palyra storage status",
+                {{"reason", status.to_string()}});
   }
 
   Task<void> ready_without_journal() {

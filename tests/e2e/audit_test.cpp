@@ -102,6 +102,10 @@ TEST_F(AuditTest, TheKeyIsForTheDaemonsEyesOnlyAndIsNeverLogged) {
   secret = secret.substr(0, secret.find('\n'));
   ASSERT_GT(secret.size(), 40u);
   witness("w");
+  EXPECT_THAT(daemon_.cli({"doctor"}).out, HasSubstr("the newest checkpoint is signed with it"));
+  ::chmod(path.c_str(), 0644);
+  EXPECT_THAT(daemon_.cli({"doctor"}).out, HasSubstr("audit.key can be read by other users"));
+  ::chmod(path.c_str(), 0600);
   EXPECT_EQ(daemon_.stop(), 0);
   EXPECT_THAT(daemon_.log(), HasSubstr("keep it elsewhere as a witness"));
   EXPECT_THAT(daemon_.log(), Not(HasSubstr(secret)));

@@ -104,6 +104,13 @@ TEST(Storage, AnArchivedSessionReadsAndVerifiesAndIsErasedFromItsFilesToo) {
                             {"sessions", "show", said.session}}) {
     EXPECT_THAT(daemon.cli(words).out, Not(HasSubstr(kSecret)));
   }
+  EXPECT_THAT(erased.out, Not(HasSubstr("Not overwritten yet")));
+  // Nor in any file of the store.
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(daemon.state_dir() + "/journal")) {
+    if (!entry.is_regular_file()) continue;
+    EXPECT_NE(run_program({"/bin/grep", "-q", kSecret, entry.path()}).exit_code, 0) << entry.path();
+  }
   say(daemon, "/echo and on it goes", said.session);
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
 }

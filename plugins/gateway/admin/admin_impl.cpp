@@ -133,6 +133,7 @@ Task<Result<api::DoctorResponse>> AdminImpl::doctor(Caller caller, api::DoctorRe
   }
   *response.add_checks() = default_model_check(facts_.default_model, instances);
   *response.add_checks() = owner_token_check(facts_.owner_token_path);
+  if (audit_key_) *response.add_checks() = audit_key_check(audit_key_());
   *response.add_checks() = exposure_check(facts_.endpoint);
   *response.add_checks() = clock_check(clock_.wall_now());
   co_return response;

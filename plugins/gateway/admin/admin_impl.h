@@ -2,6 +2,7 @@
 #pragma once
 
 #include "plugins/gateway/admin/admin.h"
+#include "plugins/gateway/admin/doctor.h"
 #include "plugins/gateway/ports/journal_backup.h"
 
 #include <functional>
@@ -29,6 +30,8 @@ class AdminImpl final : public Admin {
 
   // Without it doctor does not tell of backups and of the store's check. Outlives this.
   void set_backup(JournalBackup& backup) { backup_ = &backup; }
+  // Without it doctor does not tell of the audit's key.
+  void set_audit_key(std::function<AuditKeyFacts()> look) { audit_key_ = std::move(look); }
   void set_endpoint(std::string endpoint) { facts_.endpoint = std::move(endpoint); }
 
   Task<Result<api::ListPluginsResponse>> list_plugins(Caller caller,
@@ -49,6 +52,7 @@ class AdminImpl final : public Admin {
   Providers& providers_;
   const Gateway& gateway_;
   JournalBackup* backup_ = nullptr;
+  std::function<AuditKeyFacts()> audit_key_;
   const Describe describe_;
   Facts facts_;
 };

@@ -103,6 +103,30 @@ TEST(DoctorTest, ATokenThatOthersCanReadFails) {
   ::unlink(path.c_str());
 }
 
+TEST(DoctorTest, AnAuditKeyThatIsGoneExposedOrAnotherIsTold) {
+  char name[] = "/tmp/palyra-key-XXXXXX";
+  const int fd = ::mkstemp(name);
+  ASSERT_GE(fd, 0);
+  ::close(fd);
+  const std::string path = name;
+  const auto check = [&](Result<std::string> in_file, const char* newest) {
+    return audit_key_check({path, std::move(in_file), "aa", newest});
+  };
+  const std::string same = "aa";
+  expect_helpful(check(same, ""), "ok");
+  expect_helpful(check(same, "aa"), "ok");
+  expect_helpful(check(same, "bb"), "warn");
+  EXPECT_NE(check(same, "bb").fix().find("--key bb"), std::string::npos);
+  expect_helpful(check(std::string("bb"), "aa"), "fail");
+  expect_helpful(check(Status(Code::kFailedPrecondition, "holds no key"), "aa"), "fail");
+  ASSERT_EQ(::chmod(name, 0640), 0);
+  expect_helpful(check(same, "aa"), "fail");
+  EXPECT_NE(check(same, "aa").fix().find("chmod 600"), std::string::npos);
+  ::unlink(name);
+  expect_helpful(check(same, "aa"), "fail");
+  EXPECT_NE(check(same, "aa").fix().find("put your copy of it back"), std::string::npos);
+}
+
 TEST(DoctorTest, APublicAddressFails) {
   for (const char* endpoint : {"127.0.0.1:7443", "[::1]:7443", "localhost:7443"}) {
     expect_helpful(exposure_check(endpoint), "ok");

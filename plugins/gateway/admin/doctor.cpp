@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,25 +172,58 @@ Check default_model_check(const std::string& model, const std::vector<std::strin
           "list\"");
 }
 
-Check owner_token_check(const std::string& path) {
+namespace {
+
+// A file that is this user's only; `lost` is what to do if it is not there.
+std::optional<Check> exposed(const char* name, const std::string& path, const std::string& lost,
+                             const std::string& replace) {
   struct stat file {};
-  if (::lstat(path.c_str(), &file) != 0) {
-    return make("owner-token", "fail", path + " is missing",
-                "restart the daemon, which makes a new one");
-  }
+  if (::lstat(path.c_str(), &file) != 0) return make(name, "fail", path + " is missing", lost);
   if (!S_ISREG(file.st_mode)) {
-    return make("owner-token", "fail", path + " is not a regular file",
-                "remove it and restart the daemon, which makes a new one");
+    return make(name, "fail", path + " is not a regular file", "remove it, then: " + lost);
   }
   if ((file.st_mode & 077) != 0) {
-    return make("owner-token", "fail", path + " can be read by other users",
-                "chmod 600 " + path + ", and replace the token: remove the file, restart");
+    return make(name, "fail", path + " can be read by other users", "chmod 600 " + path + replace);
   }
   if (file.st_uid != ::geteuid()) {
-    return make("owner-token", "fail", path + " belongs to another user",
-                "chown it to the daemon's user");
+    return make(name, "fail", path + " belongs to another user", "chown it to the daemon's user");
   }
-  return make("owner-token", "ok", "only this user can read it");
+  return {};
+}
+
+}  // namespace
+
+Check owner_token_check(const std::string& path) {
+  const auto wrong = exposed("owner-token", path, "restart the daemon, which makes a new one",
+                             ", and replace the token: remove the file, restart");
+  return wrong ? *wrong : make("owner-token", "ok", "only this user can read it");
+}
+
+Check audit_key_check(const AuditKeyFacts& key) {
+  constexpr char kName[] = "audit-key";
+  const std::string lost =
+      "put your copy of it back; without one restart the daemon, which makes a new key, and give "
+      "verifiers the old public key, too: --key " +
+      key.in_use;
+  const auto wrong =
+      exposed(kName, key.path, lost,
+              "; who has read it can sign, so if somebody may have, move it away and "
+              "restart for a new one");
+  if (wrong) return *wrong;
+  if (!key.in_file.ok()) return make(kName, "fail", key.in_file.status().message(), lost);
+  if (*key.in_file != key.in_use) {
+    return make(kName, "fail", key.path + " holds another key than the one that is signed with",
+                "if it was replaced on purpose, restart the daemon; otherwise " + lost);
+  }
+  if (!key.newest.empty() && key.newest != key.in_use) {
+    return make(kName, "warn", "the newest checkpoint is signed with another key, " + key.newest,
+                "if the key was replaced on purpose, verify with --key " + key.newest +
+                    " too; otherwise put the old " + key.path + " back and restart");
+  }
+  return make(kName, "ok",
+              "only this user can read it; " + (key.newest.empty()
+                                                    ? std::string("there is no checkpoint yet")
+                                                    : "the newest checkpoint is signed with it"));
 }
 
 Check exposure_check(const std::string& endpoint) {

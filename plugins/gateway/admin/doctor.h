@@ -35,6 +35,15 @@ Check provider_check(const std::string& instance,
 Check default_model_check(const std::string& model, const std::vector<std::string>& instances);
 // Of the file itself: mode 0600, owned by this user.
 Check owner_token_check(const std::string& path);
+// The key that signs checkpoints; public keys in hex.
+struct AuditKeyFacts {
+  std::string path;
+  Result<std::string> in_file;
+  std::string in_use;
+  // That of the newest checkpoint; empty = there is none.
+  std::string newest;
+};
+Check audit_key_check(const AuditKeyFacts& key);
 // `endpoint` is "host:port"; anything but a loopback address without TLS is an exposure.
 Check exposure_check(const std::string& endpoint);
 // Nanoseconds since the epoch.

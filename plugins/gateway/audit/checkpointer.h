@@ -36,6 +36,8 @@ class Checkpointer {
   Checkpointer(const Checkpointer&) = delete;
 
   const SigningKey& key() const { return key_; }
+  // The newest checkpoint, as far as it is known.
+  const std::optional<Link>& last() const { return last_; }
   // What a timer's attempt ended with, if it failed.
   void on_failure(std::function<void(const Status&)> tell) { tell_ = std::move(tell); }
 

@@ -74,6 +74,17 @@ SigningKey SigningKey::of_seed(std::string_view seed) {
       hold(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, bytes_of(seed), seed.size())));
 }
 
+Result<std::string> SigningKey::public_key_in(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) {
+    return Status(errno == ENOENT ? Code::kNotFound : Code::kPermissionDenied,
+                  "cannot read " + path + ": " + std::strerror(errno));
+  }
+  Result<std::shared_ptr<void>> key = read_key(fd, path);
+  if (!key.ok()) return key.status();
+  return SigningKey(std::move(*key)).public_key();
+}
+
 Result<SigningKey> SigningKey::load(const std::string& path) {
   const int existing = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (existing >= 0) {

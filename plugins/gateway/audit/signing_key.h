@@ -16,6 +16,8 @@ class SigningKey {
   // Reads the PEM file (PKCS#8, so that `openssl pkey -in FILE -pubout` works), or makes one with
   // mode 0600. FAILED_PRECONDITION, PERMISSION_DENIED say what to do; the key is in no message.
   static Result<SigningKey> load(const std::string& path);
+  // The public key of the file, 32 bytes; makes none. Also NOT_FOUND.
+  static Result<std::string> public_key_in(const std::string& path);
   // For tests: 32 bytes.
   static SigningKey of_seed(std::string_view seed);
 

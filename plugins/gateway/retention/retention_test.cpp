@@ -1,9 +1,13 @@
 // Retention and erasure over a whole gateway in memory.
+#include "plugins/common/digest/digest.h"
 #include "plugins/gateway/ports/testing/store_upkeep.h"
 #include "plugins/gateway/retention/storage_impl.h"
 #include "plugins/gateway/session/testing.h"
 
 #include <gmock/gmock.h>
+
+#include <memory>
+#include <utility>
 
 namespace palyra::gateway::retention {
 namespace {
@@ -129,6 +133,169 @@ TEST_F(RetentionTest, ASessionIsErasedFromTapeArchiveDocumentsAndContext) {
   EXPECT_THAT(tape(next.run_id), HasSubstr("run_completed"));
   EXPECT_THAT(tape(next.run_id), Not(HasSubstr("SEGMENT_KIND_HISTORY")));
   EXPECT_TRUE(erase_session(first.session_id, ann()).ok()) << "asking again is no error";
+}
+
+// One life of a gateway and its upkeep after another, over one store.
+class Lives {
+ public:
+  explicit Lives(uint64_t seed) : house(seed) { begin(); }
+  ~Lives() { storage_.reset(); }
+  void begin() {
+    upkeep_ = std::make_unique<testing::StoreUpkeep>(house.store);
+    storage_ = std::make_unique<StorageImpl>(
+        World{house.clock, house.executor, house.ids, house.journal, house.providers, house.tools},
+        *house.gateway, *upkeep_, Rules{});
+  }
+  void crash() {
+    house.crash();
+    storage_.reset();
+    house.start();
+    begin();
+  }
+  StorageImpl& storage() { return *storage_; }
+  std::vector<api::Erasure> unfinished() {
+    return *house.run(Keeper(*house.gateway, *upkeep_).unfinished());
+  }
+  // Everything the store can be asked for about this run and its session, files included.
+  std::string all(const AcceptedInput& said) {
+    std::string out;
+    for (const std::string& stream : {"run/" + said.run_id, "session/" + said.session_id}) {
+      service::ReadRequest read;
+      read.set_stream(stream);
+      const auto page = house.run(house.journal.read(read));
+      EXPECT_TRUE(page.ok()) << page.status().to_string();
+      for (const auto& record : page->records()) out += record.payload();
+      service::VerifyRequest verify;
+      verify.set_stream(stream);
+      const auto verdict = house.run(house.journal.verify(verify));
+      EXPECT_TRUE(verdict->ok()) << verdict->reason();
+    }
+    for (const auto& [collection, key] :
+         {std::pair("runs", said.run_id), std::pair("sessions", said.session_id),
+          std::pair("views", said.session_id)}) {
+      service::GetRequest get;
+      get.set_collection(collection);
+      get.set_key(key);
+      out += house.run(house.journal.get(get))->document().value();
+    }
+    return out;
+  }
+
+  House house;
+
+ private:
+  std::unique_ptr<testing::StoreUpkeep> upkeep_;
+  std::unique_ptr<StorageImpl> storage_;
+};
+
+// kill -9 after each step of an erasure: it has not begun, or the next start finishes it.
+void erase_with_crashes(bool of_run) {
+  bool finished = false;
+  int begun = 0;
+  for (int steps = 0; !finished; ++steps) {
+    ASSERT_LT(steps, 5000);
+    SCOPED_TRACE("crash after step " + std::to_string(steps));
+    Lives lives(7);
+    House& house = lives.house;
+    const auto said = house.send(kSecret);
+    house.executor.run_until_idle();
+    const auto second = house.send("something harmless", said->session_id);
+    house.executor.run_until_idle();
+    // The tape of the run is in a file.
+    service::ArchiveRequest archive;
+    archive.set_stream("run/" + said->run_id);
+    house.store.archive(archive, [](const auto&) {});
+    house.executor.run_until_idle();
+    ASSERT_THAT(lives.all(*said), HasSubstr(kSecret));
+
+    std::shared_ptr<std::optional<Result<api::EraseResponse>>> answer;
+    if (of_run) {
+      api::EraseRunRequest request;
+      request.set_run_id(said->run_id);
+      request.set_reason("a slip");
+      answer = house.begin(lives.storage().erase_run(House::caller(), request));
+    } else {
+      api::EraseSessionRequest request;
+      request.set_session_id(said->session_id);
+      request.set_reason("asked to forget");
+      answer = house.begin(lives.storage().erase_session(House::caller(), request));
+    }
+    for (int i = 0; i < steps && house.executor.run_one(); ++i) {
+    }
+    finished = answer->has_value();
+    if (finished) {
+      EXPECT_TRUE((*answer)->ok()) << (*answer)->status().to_string();
+    }
+    lives.crash();
+    const bool noted = !lives.unfinished().empty();
+    begun += noted;
+    const Status status = house.run(lives.storage().finish_erasures());
+    ASSERT_TRUE(status.ok()) << status.to_string();
+    EXPECT_TRUE(lives.unfinished().empty());
+    const std::string all = lives.all(*said);
+    // Begun, or so far that the note is gone again.
+    if (begun > 0) {
+      EXPECT_THAT(all, Not(HasSubstr(kSecret)));
+      for (const auto& [name, bytes] : house.store.files().files) {
+        EXPECT_EQ(name, digest::to_hex(digest::sha256(bytes)) + ".ndjson.gz");
+      }
+      EXPECT_LE(house.store.files().files.size(), 1u);
+    } else {
+      EXPECT_THAT(all, HasSubstr(kSecret)) << "half erased, and nobody knows";
+    }
+    if (of_run) {
+      EXPECT_THAT(lives.all(*second), HasSubstr("something harmless"));
+    }
+    ASSERT_TRUE(house.send("on it goes", said->session_id).ok());
+    house.executor.run_until_idle();
+  }
+  EXPECT_GT(begun, 3) << "no crash hit an erasure that had begun";
+}
+
+TEST(ErasureCrash, ASessionsErasureThatHasBegunIsFinishedAfterACrashAnywhere) {
+  erase_with_crashes(false);
+}
+
+TEST(ErasureCrash, ARunsErasureThatHasBegunIsFinishedAfterACrashAnywhere) {
+  erase_with_crashes(true);
+}
+
+TEST(ErasureCrash, OneThatCannotBeFinishedIsTriedAgainAndTold) {
+  Lives lives(3);
+  House& house = lives.house;
+  const auto said = house.send(kSecret);
+  house.executor.run_until_idle();
+  service::ArchiveRequest archive;
+  archive.set_stream("run/" + said->run_id);
+  house.store.archive(archive, [](const auto&) {});
+  house.executor.run_until_idle();
+  auto& files = house.store.files().files;
+  const auto kept = std::exchange(files, {});
+  std::vector<Status> failures;
+  lives.storage().on_work([&] {
+    house.scope.spawn(lives.storage().run(
+        3600 * kNanosPerSecond, [&](const Status& status) { failures.push_back(status); }));
+  });
+  api::EraseSessionRequest request;
+  request.set_session_id(said->session_id);
+  request.set_reason("asked to forget");
+  EXPECT_EQ(house.run(lives.storage().erase_session(House::caller(), request)).status().code(),
+            Code::kNotFound);
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_THAT(failures[0].message(), HasSubstr("is missing; put it back"));
+  Caller admin = House::caller("user:root");
+  admin.scopes.insert("admin");
+  auto status = house.run(lives.storage().status(admin, {}));
+  EXPECT_EQ(status->pending_erasures(), 1u);
+  EXPECT_THAT(status->erasure_problem(), HasSubstr("session/" + said->session_id));
+  house.advance_ms(61'000);
+  EXPECT_EQ(failures.size(), 2u);
+  files = kept;
+  house.advance_ms(61'000);
+  EXPECT_EQ(failures.size(), 2u);
+  status = house.run(lives.storage().status(admin, {}));
+  EXPECT_EQ(status->pending_erasures(), 0u);
+  EXPECT_THAT(lives.all(*said), Not(HasSubstr(kSecret)));
 }
 
 TEST_F(RetentionTest, ARunIsErasedAndTheOthersOfItsSessionStay) {

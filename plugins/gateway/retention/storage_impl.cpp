@@ -15,6 +15,8 @@ constexpr char kStateKey[] = "state";
 constexpr int64_t kSliceNs = 5 * kNanosPerSecond;
 // Of one commit: 256 KiB are moved.
 constexpr uint32_t kVacuumPages = 64;
+// An erasure that could not be finished.
+constexpr int64_t kRetryNs = 60 * kNanosPerSecond;
 constexpr int64_t kDayMs = 86'400'000;
 
 Status require_admin(const Caller& caller) {
@@ -28,19 +30,60 @@ bool is_busy(const api::Session& session) {
 
 }  // namespace
 
+Task<Status> StorageImpl::finish(std::string key) {
+  (void)co_await give_back(true, world_.clock.mono_now() + kSliceNs);
+  service::MaintainRequest request;
+  request.set_clear_log(true);
+  auto cleared = co_await upkeep_.maintain(std::move(request));
+  if (!cleared.ok()) co_return cleared.status();
+  co_return co_await keeper_.done(std::move(key));
+}
+
+// What could not be finished now is tried again later.
+Task<Result<api::EraseResponse>> StorageImpl::finish_first(std::string key,
+                                                           Result<api::EraseResponse> erased) {
+  Status status = erased.status();
+  if (erased.ok()) status = co_await finish(key);
+  in_hand_.erase(in_hand_.find(key));
+  if (erased.ok()) erased->set_pending(status.message());
+  if (!status.ok() && !running_ && begin_) begin_();
+  co_return erased;
+}
+
 Task<Result<api::EraseResponse>> StorageImpl::erase_session(Caller caller,
                                                             api::EraseSessionRequest request) {
+  const std::string key = "session/" + request.session_id();
+  in_hand_.insert(key);
   auto erased =
       co_await keeper_.erase_session(std::move(caller), request.session_id(), request.reason());
-  if (erased.ok()) (void)co_await give_back(true, world_.clock.mono_now() + kSliceNs);
-  co_return erased;
+  co_return co_await finish_first(key, std::move(erased));
 }
 
 Task<Result<api::EraseResponse>> StorageImpl::erase_run(Caller caller,
                                                         api::EraseRunRequest request) {
+  const std::string key = "run/" + request.run_id();
+  in_hand_.insert(key);
   auto erased = co_await keeper_.erase_run(std::move(caller), request.run_id(), request.reason());
-  if (erased.ok()) (void)co_await give_back(true, world_.clock.mono_now() + kSliceNs);
-  co_return erased;
+  co_return co_await finish_first(key, std::move(erased));
+}
+
+Task<Status> StorageImpl::finish_erasures() {
+  auto unfinished = co_await keeper_.unfinished();
+  if (!unfinished.ok()) co_return unfinished.status();
+  Status first;
+  for (api::Erasure& erasure : *unfinished) {
+    const std::string key = Keeper::key_of(erasure);
+    if (in_hand_.count(key) != 0) continue;
+    const auto erased = co_await keeper_.resume(std::move(erasure));
+    Status status = erased.status();
+    if (status.ok()) status = co_await finish(key);
+    if (first.ok() && !status.ok()) {
+      first =
+          Status(status.code(), "the erasure of " + key + " is not finished: " + status.message());
+    }
+  }
+  problem_ = first.message();
+  co_return first;
 }
 
 Task<Result<api::RetentionState>> StorageImpl::state() {
@@ -88,6 +131,10 @@ Task<Result<api::StorageStatus>> StorageImpl::status(Caller caller, api::GetStor
   out.set_retention_ttl_days(rules_.ttl_days);
   out.set_retention_max_bytes(rules_.max_bytes);
   *out.mutable_retention() = std::move(*retention);
+  const auto unfinished = co_await keeper_.unfinished();
+  if (!unfinished.ok()) co_return unfinished.status();
+  out.set_pending_erasures(static_cast<uint32_t>(unfinished->size()));
+  if (!unfinished->empty()) out.set_erasure_problem(problem_);
   co_return out;
 }
 
@@ -235,11 +282,23 @@ Task<Status> StorageImpl::pass() {
 }
 
 Task<void> StorageImpl::run(int64_t pass_ns, std::function<void(const Status&)> failed) {
-  while (!rules_.off()) {
-    const Status status = co_await pass();
-    if (!status.ok()) failed(status);
-    co_await sleep_until(world_.executor, world_.clock.mono_now() + pass_ns);
+  running_ = true;
+  for (int64_t next_pass = world_.clock.mono_now();;) {
+    const Status erasures = co_await finish_erasures();
+    if (!erasures.ok()) failed(erasures);
+    if (!rules_.off() && world_.clock.mono_now() >= next_pass) {
+      const Status status = co_await pass();
+      if (!status.ok()) failed(status);
+      next_pass = world_.clock.mono_now() + pass_ns;
+    }
+    if (rules_.off() && erasures.ok()) break;
+    const int64_t retry = world_.clock.mono_now() + kRetryNs;
+    const int64_t wake = erasures.ok()  ? next_pass
+                         : rules_.off() ? retry
+                                        : std::min(retry, next_pass);
+    co_await sleep_until(world_.executor, wake);
   }
+  running_ = false;
 }
 
 }  // namespace palyra::gateway::retention

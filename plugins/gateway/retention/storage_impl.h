@@ -1,5 +1,5 @@
-// The life of the store as the gateway drives it: retention by a timer, and what StorageService
-// asks for.
+// The life of the store as the gateway drives it: retention by a timer, erasures that are finished
+// whatever happens, and what StorageService asks for.
 #pragma once
 
 #include "palyra/task.hpp"
@@ -8,13 +8,14 @@
 #include "plugins/gateway/storage.h"
 
 #include <functional>
+#include <set>
 #include <string>
 
 namespace palyra::gateway::retention {
 
 // A pass looks at sessions in the order of their last use, from where the one before ended: a
-// session that is used again comes again. Everything is done in small commits. Without rules no
-// timer runs. On the gateway's lane.
+// session that is used again comes again. Everything is done in small commits. Without rules, and
+// with no erasure to finish, no timer runs. On the gateway's lane.
 class StorageImpl : public Storage {
  public:
   // All outlive this.
@@ -31,15 +32,23 @@ class StorageImpl : public Storage {
 
   // One pass: archives what the rules say, then gives free pages back. The first failure ends it.
   Task<Status> pass();
-  // Passes for ever, the first at once; `failed` is told of those that failed. Ends at once if
-  // there are no rules. `pass_ns` apart.
+  // Finishes the erasures that have begun; the first failure is returned after all were tried. At
+  // the start, before anybody is served, and by run().
+  Task<Status> finish_erasures();
+  // Passes for ever, the first at once, `pass_ns` apart; `failed` is told of those that failed.
+  // While an erasure is not finished it is tried again every minute. Ends when there is nothing to
+  // wait for; `begin` is called when it should run again.
   Task<void> run(int64_t pass_ns, std::function<void(const Status&)> failed);
+  void on_work(std::function<void()> begin) { begin_ = std::move(begin); }
 
  private:
   Task<Result<api::RetentionState>> state();
   Task<Status> put_state(api::RetentionState state);
   Task<Result<std::vector<api::Session>>> oldest(int64_t from_ms, std::string* cursor);
   Task<Result<uint64_t>> used_bytes();
+  // The end of an erasure: what was freed is overwritten, and the note removed.
+  Task<Status> finish(std::string key);
+  Task<Result<api::EraseResponse>> finish_first(std::string key, Result<api::EraseResponse> erased);
   // Free pages of the file, in small steps, until none is left or the time is up.
   Task<Result<api::VacuumResponse>> give_back(bool sweep, int64_t until_ns);
 
@@ -47,6 +56,11 @@ class StorageImpl : public Storage {
   Upkeep& upkeep_;
   Keeper keeper_;
   const Rules rules_;
+  std::function<void()> begin_;
+  bool running_ = false;
+  // Notes of erasures that somebody waits for.
+  std::multiset<std::string> in_hand_;
+  std::string problem_;
 };
 
 }  // namespace palyra::gateway::retention

@@ -12,6 +12,14 @@ namespace {
 // Records of a session's own tape that stay in the store, so that it goes on at once.
 constexpr uint64_t kTail = 64;
 constexpr char kErasedText[] = "[erased]";
+constexpr char kErasures[] = "erasures";
+
+void put_erasure(service::CommitRequest& commit, const api::Erasure& erasure) {
+  auto& put = *commit.add_puts();
+  put.set_collection(kErasures);
+  put.set_key(Keeper::key_of(erasure));
+  put.set_value(erasure.SerializeAsString());
+}
 
 }  // namespace
 
@@ -143,11 +151,63 @@ Task<Status> Keeper::empty_run(std::shared_ptr<Session> session, api::Run run) {
   co_return written.status();
 }
 
+std::string Keeper::key_of(const api::Erasure& erasure) {
+  return erasure.run_id().empty() ? "session/" + erasure.session_id() : "run/" + erasure.run_id();
+}
+
+Task<Result<std::vector<api::Erasure>>> Keeper::unfinished() {
+  std::vector<api::Erasure> found;
+  std::string cursor;
+  do {
+    service::QueryRequest query;
+    query.set_collection(kErasures);
+    query.set_cursor(cursor);
+    auto page = co_await gateway_.environment_.world.journal.query(std::move(query));
+    if (!page.ok()) co_return page.status();
+    for (const auto& document : page->documents()) {
+      api::Erasure erasure;
+      if (erasure.ParseFromString(document.value())) found.push_back(std::move(erasure));
+    }
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
+  co_return found;
+}
+
+Task<Status> Keeper::done(std::string key) {
+  service::CommitRequest commit;
+  auto& note = *commit.add_deletes();
+  note.set_collection(kErasures);
+  note.set_key(key);
+  auto written = co_await gateway_.environment_.world.journal.commit(std::move(commit));
+  co_return written.status();
+}
+
+// Whether it may was asked when it began.
+Task<Result<api::EraseResponse>> Keeper::resume(api::Erasure erasure) {
+  Caller caller;
+  caller.principal = erasure.principal();
+  caller.scopes = {"admin"};
+  if (erasure.run_id().empty()) return erase_session_as(std::move(caller), std::move(erasure));
+  return erase_run_as(std::move(caller), std::move(erasure), true);
+}
+
 Task<Result<api::EraseResponse>> Keeper::erase_session(Caller caller, std::string session_id,
                                                        std::string reason) {
   Status status = check_ulid("session_id", session_id);
   if (status.ok()) status = check_text("reason", reason, 1, 1024);
   if (!status.ok()) co_return status;
+  api::Erasure erasure;
+  erasure.set_session_id(session_id);
+  erasure.set_principal(caller.principal);
+  erasure.set_reason(reason);
+  erasure.set_begun_at_ms(gateway_.environment_.world.clock.wall_now() / kNanosPerMilli);
+  co_return co_await erase_session_as(std::move(caller), std::move(erasure));
+}
+
+Task<Result<api::EraseResponse>> Keeper::erase_session_as(Caller caller, api::Erasure erasure) {
+  const std::string session_id = erasure.session_id();
+  const std::string reason = erasure.reason();
+  Status status;
   auto opened = co_await gateway_.open_session(caller, session_id);
   if (!opened.ok()) co_return opened.status();
   const std::shared_ptr<Session> session = *opened;
@@ -167,6 +227,7 @@ Task<Result<api::EraseResponse>> Keeper::erase_session(Caller caller, std::strin
          gateway_.environment_.world.clock.wall_now());
   put_session(commit, doc);
   put_view(commit, session_id, store::SessionView());
+  put_erasure(commit, erasure);
   auto written = co_await session->commit(std::move(commit));
   if (!written.ok()) co_return written.status();
   session->committed(*written, doc);
@@ -215,8 +276,20 @@ Task<Result<std::vector<uint64_t>>> Keeper::messages_for(std::string session_id,
 
 Task<Result<api::EraseResponse>> Keeper::erase_run(Caller caller, std::string run_id,
                                                    std::string reason) {
-  Status status = check_text("reason", reason, 1, 1024);
+  const Status status = check_text("reason", reason, 1, 1024);
   if (!status.ok()) co_return status;
+  api::Erasure erasure;
+  erasure.set_run_id(run_id);
+  erasure.set_principal(caller.principal);
+  erasure.set_reason(reason);
+  erasure.set_begun_at_ms(gateway_.environment_.world.clock.wall_now() / kNanosPerMilli);
+  co_return co_await erase_run_as(std::move(caller), std::move(erasure), false);
+}
+
+Task<Result<api::EraseResponse>> Keeper::erase_run_as(Caller caller, api::Erasure erasure,
+                                                      bool begun) {
+  const std::string run_id = erasure.run_id();
+  const std::string reason = erasure.reason();
   auto run = co_await gateway_.visible_run(caller, run_id);
   if (!run.ok()) co_return run.status();
   if (!ended(run->state()) || gateway_.runs_.count(run_id) != 0) {
@@ -229,24 +302,30 @@ Task<Result<api::EraseResponse>> Keeper::erase_run(Caller caller, std::string ru
   const Mutex::Guard guard = co_await session->lock();
   api::Session doc = session->doc();
   // The title of a session is the beginning of its first message.
-  if (!doc.title().empty() && run->input_preview().rfind(doc.title(), 0) == 0) {
-    doc.set_title(kErasedText);
+  if (!begun) {
+    erasure.set_with_title(!doc.title().empty() && run->input_preview().rfind(doc.title(), 0) == 0);
     service::CommitRequest commit;
-    tape::SessionEvent event;
-    event.mutable_session_renamed()->set_title(kErasedText);
-    append(commit, session_stream(session->id()), session->seq(), event,
-           gateway_.environment_.world.clock.wall_now());
-    put_session(commit, doc);
+    put_erasure(commit, erasure);
+    if (erasure.with_title()) {
+      doc.set_title(kErasedText);
+      tape::SessionEvent event;
+      event.mutable_session_renamed()->set_title(kErasedText);
+      append(commit, session_stream(session->id()), session->seq(), event,
+             gateway_.environment_.world.clock.wall_now());
+      put_session(commit, doc);
+    }
     auto written = co_await session->commit(std::move(commit));
     if (!written.ok()) co_return written.status();
-    session->committed(*written, doc);
+    if (erasure.with_title()) session->committed(*written, doc);
+  }
+  if (erasure.with_title()) {
     // The record that made the session has the title, too.
     auto erased =
         co_await erase_stream(session_stream(session->id()), 1, 1, caller.principal, reason);
     if (!erased.ok()) co_return erased.status();
     session->committed(*erased, doc);
   }
-  status = co_await empty_run(session, *run);
+  const Status status = co_await empty_run(session, *run);
   if (!status.ok()) co_return status;
   auto messages = co_await messages_for(session->id(), run_id);
   if (!messages.ok()) co_return messages.status();

@@ -28,13 +28,21 @@ class Keeper {
   Task<Result<Archived>> archive(std::string session_id);
 
   // Nothing that was said stays in the store: payloads of the tapes, the archive's too, titles,
-  // answers, previews, arguments of approvals, pinned facts. Asked again it goes on where it was
-  // cut off.
+  // answers, previews, arguments of approvals, pinned facts. With its first commit it is noted as
+  // an Erasure; resume() finishes one that was cut off, whoever asks again does, too. Whoever calls
+  // removes the note with done().
   Task<Result<api::EraseResponse>> erase_session(Caller caller, std::string session_id,
                                                  std::string reason);
   Task<Result<api::EraseResponse>> erase_run(Caller caller, std::string run_id, std::string reason);
+  Task<Result<api::EraseResponse>> resume(api::Erasure erasure);
+  Task<Result<std::vector<api::Erasure>>> unfinished();
+  Task<Status> done(std::string key);
+  // The note's key.
+  static std::string key_of(const api::Erasure& erasure);
 
  private:
+  Task<Result<api::EraseResponse>> erase_session_as(Caller caller, api::Erasure erasure);
+  Task<Result<api::EraseResponse>> erase_run_as(Caller caller, api::Erasure erasure, bool begun);
   Task<Result<std::vector<api::Run>>> runs_of(std::string session_id);
   Task<Status> archive_stream(std::string stream, uint64_t up_to, Archived* done,
                               service::CommitResponse* last);

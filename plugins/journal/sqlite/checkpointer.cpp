@@ -1,5 +1,7 @@
 #include "plugins/journal/sqlite/checkpointer.h"
 
+#include "plugins/journal/sqlite/schema.h"
+
 #include <sqlite3.h>
 
 #include <fcntl.h>
@@ -62,6 +64,37 @@ bool Checkpointer::archived() {
 
 void Checkpointer::finish(Database& db) {
   if (archived()) checkpoint(db);
+}
+
+Status Checkpointer::clear(Database& db, const std::string& path) {
+  const Status busy(Code::kUnavailable,
+                    "the write-ahead log cannot be cleared while somebody, a backup say, reads an "
+                    "older state of the store; it is tried again",
+                    PALYRA_ERROR_RETRYABLE);
+  if (archive_ != nullptr) {
+    if (Status status = archive_->follow(); !status.ok()) {
+      return {Code::kUnavailable,
+              "the write-ahead log cannot be cleared, because it cannot be archived: " +
+                  status.message(),
+              PALYRA_ERROR_RETRYABLE};
+    }
+  }
+  // Nobody writes and the log is archived. First without waiting for anybody.
+  int frames = 0;
+  int moved = 0;
+  int code =
+      sqlite3_wal_checkpoint_v2(db.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
+  if (code == SQLITE_BUSY || (code == SQLITE_OK && moved < frames)) return busy;
+  if (code == SQLITE_OK) {
+    sqlite3_busy_timeout(db.raw(), 0);
+    code =
+        sqlite3_wal_checkpoint_v2(db.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    sqlite3_busy_timeout(db.raw(), kBusyTimeoutMs);
+  }
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED) return busy;
+  if (code != SQLITE_OK) return db.status(code);
+  reserve(db, path);
+  return {};
 }
 
 void Checkpointer::run() {

@@ -45,6 +45,10 @@ class Checkpointer {
   bool take_finish();
   // The writer's pass; also when it writes no more.
   void finish(Database& db);
+  // Moves all of the log into the database and overwrites its file, so that nothing of it stays.
+  // The writer's thread, outside of a transaction. UNAVAILABLE, retryable: another checkpoint runs,
+  // somebody reads an older state, or the archive cannot be written; nothing was overwritten then.
+  Status clear(Database& db, const std::string& path);
   // Brings the log's file to kReservedBytes; a full disk is no error.
   static void reserve(Database& db, const std::string& path);
 

@@ -113,10 +113,13 @@ Status configure(Database& db, bool writer) {
       "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA foreign_keys=OFF;");
   if (status.ok()) {
     // Checkpoints are made apart from commits, so that none of them pays for one.
+    // Freed bytes are overwritten: of what was erased nothing stays, wherever it has been moved
+    // from before.
     status = db.execute(writer ? "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;"
+                                 "PRAGMA secure_delete=ON;"
                                : "PRAGMA query_only=1; PRAGMA cache_size=-4096;");
   }
-  sqlite3_busy_timeout(db.raw(), 5000);
+  sqlite3_busy_timeout(db.raw(), kBusyTimeoutMs);
   return status;
 }
 

@@ -13,6 +13,8 @@ namespace palyra::journal::sqlite {
 
 // Bytes of a page of the file, SQLite's default.
 constexpr uint64_t kPageSize = 4096;
+// How long a connection waits for another one's lock.
+constexpr int kBusyTimeoutMs = 5000;
 constexpr int64_t kSchemaVersion = 3;
 constexpr int64_t kApplicationId = 0x504C5952;  // "PLYR"
 

@@ -187,6 +187,7 @@ void SqliteStore::write_loop() {
     Batch batch = queue_.take();
     if (!batch.empty()) run(std::move(batch));
     if (checkpointer_->take_finish()) checkpointer_->finish(*db_);
+    clear_log_if_due();
     if (queue_.closed()) return;
   }
 }

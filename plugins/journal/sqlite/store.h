@@ -19,6 +19,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -117,6 +118,9 @@ class SqliteStore : public Store {
   Result<uint64_t> sweep_now(sqlite::Reader& reader, int64_t min_age_ns);
   Result<v1::MaintainResponse> maintain_now(sqlite::Reader& reader,
                                             const v1::MaintainRequest& request);
+  // Waits for the writer, and a little for readers.
+  Status clear_log();
+  void clear_log_if_due();
   // The file is durable and will be removed unless a segment becomes its own.
   Status put_file(const std::string& digest, const std::string& bytes);
   Status remove_garbage(sqlite::Reader& reader);
@@ -149,6 +153,9 @@ class SqliteStore : public Store {
   // A sync failed.
   Status broken_;
   sqlite::Statement begin_, commit_, rollback_;
+  // The thread of upkeep asks for it and waits; under shared_mutex_.
+  std::shared_ptr<std::promise<Status>> log_cleared_;
+  std::atomic<bool> clear_log_due_{false};
 
   // Everybody's.
   mutable std::mutex shared_mutex_;

@@ -257,11 +257,7 @@ Status SqliteTables::put_lease(const std::string& name, const LeaseRow& lease) {
 Status SqliteTables::erase(const std::string& stream, uint64_t first_seq, uint64_t last_seq) {
   const Result<StreamHead> found = head(stream);
   if (!found.ok()) return found.status();
-  // The freed bytes are overwritten, not only forgotten.
-  Status status = db_.execute("PRAGMA secure_delete=ON");
-  if (status.ok()) status = run(erase_.bind(1, found->id).bind(2, first_seq).bind(3, last_seq));
-  (void)db_.execute("PRAGMA secure_delete=OFF");
-  return status;
+  return run(erase_.bind(1, found->id).bind(2, first_seq).bind(3, last_seq));
 }
 
 Result<std::vector<SegmentRow>> SqliteTables::segments(const std::string& stream) {

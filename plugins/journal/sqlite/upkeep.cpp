@@ -5,6 +5,7 @@
 #include "plugins/journal/sqlite/store_write.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace palyra::journal {
@@ -174,6 +175,37 @@ Result<uint64_t> SqliteStore::sweep_now(Reader& reader, int64_t min_age_ns) {
   return count;
 }
 
+Status SqliteStore::clear_log() {
+  // Readers of this process hold a state for milliseconds; a backup holds one for as long as it
+  // takes.
+  constexpr int kAttempts = 25;
+  constexpr std::chrono::milliseconds kPause{20};
+  for (int attempt = 1;; ++attempt) {
+    const auto promise = std::make_shared<std::promise<Status>>();
+    std::future<Status> cleared = promise->get_future();
+    {
+      const std::lock_guard lock(shared_mutex_);
+      log_cleared_ = promise;
+    }
+    clear_log_due_ = true;
+    queue_.nudge();
+    const Status status = cleared.get();
+    if (status.code() != Code::kUnavailable || attempt == kAttempts || closing_) return status;
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+// On the writer's thread.
+void SqliteStore::clear_log_if_due() {
+  if (!clear_log_due_.exchange(false)) return;
+  std::shared_ptr<std::promise<Status>> asked;
+  {
+    const std::lock_guard lock(shared_mutex_);
+    asked = std::move(log_cleared_);
+  }
+  asked->set_value(checkpointer_->clear(*db_, options_.path));
+}
+
 void SqliteStore::maintain(v1::MaintainRequest request, Done<v1::MaintainResponse> done) {
   keep_up(std::move(done), [this, request = std::move(request)](Reader& reader) {
     return maintain_now(reader, request);
@@ -210,6 +242,8 @@ Result<v1::MaintainResponse> SqliteStore::maintain_now(Reader& reader,
     const uint64_t after = number("PRAGMA freelist_count");
     response.set_vacuumed_pages(before - std::min(before, after));
   }
+  if (request.clear_log() && status.ok()) status = clear_log();
+  if (!status.ok()) return status;
   response.set_page_size(sqlite::kPageSize);
   response.set_pages(number("PRAGMA page_count"));
   response.set_free_pages(number("PRAGMA freelist_count"));
