@@ -1,6 +1,7 @@
 // Proof that nothing was changed: verify, export, witness, key.
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
+#include "clients/cli/interrupt.h"
 #include "clients/cli/public_key.h"
 #include "clients/cli/terminal.h"
 #include "palyra/gateway/v1/audit.grpc.pb.h"
@@ -9,7 +10,6 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -55,24 +55,6 @@ class Bar {
   const Clock::time_point begun_ = Clock::now();
   Clock::time_point drawn_{};
   bool dirty_ = false;
-};
-
-// Ctrl-C is noticed between two messages of the daemon, which come many times a second.
-class Interrupt {
- public:
-  Interrupt() {
-    seen_ = 0;
-    struct sigaction action = {};
-    action.sa_handler = [](int) { seen_ = 1; };
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, &before_);
-  }
-  ~Interrupt() { sigaction(SIGINT, &before_, nullptr); }
-  bool seen() const { return seen_ != 0; }
-
- private:
-  static inline volatile sig_atomic_t seen_ = 0;
-  struct sigaction before_ = {};
 };
 
 // "90s", "15m", "24h", "7d" before now, "2026-01-31" or "2026-01-31T12:00:00Z"; milliseconds.

@@ -2,16 +2,22 @@
 // be possible without one.
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
+#include "clients/cli/interrupt.h"
 #include "clients/cli/terminal.h"
 #include "palyra/gateway/v1/backup.grpc.pb.h"
+
+#include <openssl/evp.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
+#include <optional>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace palyra::cli {
@@ -59,22 +65,147 @@ int become_store(const GlobalOptions& global, std::vector<std::string> arguments
                   kExitInternal);
 }
 
-std::string progress_words(const service::v1::BackupProgress& progress) {
-  const std::string words = "backing up " + progress.name();
-  if (progress.total_bytes() == 0) return words;
+std::string bar(const std::string& words, uint64_t done, uint64_t total) {
+  if (total == 0) return words;
   constexpr uint64_t kCells = 20;
-  const uint64_t cells = progress.done_bytes() * kCells / progress.total_bytes();
-  std::string bar;
-  for (uint64_t i = 0; i < kCells; ++i) bar += i < cells ? '#' : '.';
-  return words + " [" + bar + "] " +
-         std::to_string(progress.done_bytes() * 100 / progress.total_bytes()) + " %";
+  std::string cells;
+  for (uint64_t i = 0; i < kCells; ++i) cells += i < done * kCells / total ? '#' : '.';
+  return words + " [" + cells + "] " + std::to_string(done * 100 / total) + " %";
+}
+
+std::string progress_words(const service::v1::BackupProgress& progress) {
+  return bar("backing up " + progress.name(), progress.done_bytes(), progress.total_bytes());
+}
+
+// The archive as it comes: to a file beside the one that is wanted, with its digest.
+class Download {
+ public:
+  explicit Download(std::string file) : file_(std::move(file)), digest_(EVP_MD_CTX_new()) {
+    EVP_DigestInit_ex(digest_, EVP_sha256(), nullptr);
+    ::unlink(part().c_str());
+    fd_ = ::open(part().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  }
+  ~Download() {
+    EVP_MD_CTX_free(digest_);
+    if (fd_ < 0) return;
+    ::close(fd_);
+    ::unlink(part().c_str());
+  }
+  Download(const Download&) = delete;
+
+  bool open() const { return fd_ >= 0; }
+  bool write(const std::string& data) {
+    EVP_DigestUpdate(digest_, data.data(), data.size());
+    for (size_t at = 0; at < data.size();) {
+      const ssize_t size = ::write(fd_, data.data() + at, data.size() - at);
+      if (size < 0 && errno == EINTR) continue;
+      if (size <= 0) return false;
+      at += static_cast<size_t>(size);
+    }
+    bytes_ += data.size();
+    return true;
+  }
+  uint64_t bytes() const { return bytes_; }
+  // Once, at the end.
+  std::string sha256() {
+    unsigned char bytes[32];
+    EVP_DigestFinal_ex(digest_, bytes, nullptr);
+    std::string hex;
+    for (const unsigned char byte : bytes) {
+      hex.push_back("0123456789abcdef"[byte >> 4]);
+      hex.push_back("0123456789abcdef"[byte & 15]);
+    }
+    return hex;
+  }
+  // Durable under its name.
+  bool keep() {
+    if (::fsync(fd_) != 0 || ::rename(part().c_str(), file_.c_str()) != 0) return false;
+    ::close(std::exchange(fd_, -1));
+    const std::string directory = std::filesystem::path(file_).parent_path();
+    const int at = ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_CLOEXEC);
+    if (at >= 0) {
+      (void)!::fsync(at);
+      ::close(at);
+    }
+    return true;
+  }
+  std::string part() const { return file_ + ".part"; }
+
+ private:
+  const std::string file_;
+  EVP_MD_CTX* const digest_;
+  int fd_ = -1;
+  uint64_t bytes_ = 0;
+};
+
+int download(Connection& connection, const std::string& name, const std::string& file,
+             Download& into) {
+  const auto stub = api::BackupService::NewStub(connection.channel());
+  api::DownloadBackupRequest request;
+  request.set_name(name);
+  const auto context = connection.context(0);
+  const Interrupt interrupt;
+  const auto stream = stub->DownloadBackup(context.get(), request);
+  api::BackupChunk chunk;
+  std::vector<std::string> missing;
+  std::string sha256;
+  uint64_t total = 0;
+  int problem = 0;
+  {
+    Progress progress("fetching " + name);
+    while (problem == 0 && !interrupt.seen() && stream->Read(&chunk)) {
+      missing.insert(missing.end(), chunk.missing_segments().begin(),
+                     chunk.missing_segments().end());
+      if (!into.write(chunk.data())) problem = errno;
+      sha256 = chunk.sha256();
+      total = chunk.total_bytes();
+      progress.describe(bar("fetching " + name, into.bytes(), total));
+    }
+  }
+  if (problem != 0 || interrupt.seen()) context->TryCancel();
+  const grpc::Status status = stream->Finish();
+  if (problem != 0) {
+    return complain("cannot write " + into.part() + ": " + std::strerror(problem),
+                    kExitCannotCreate);
+  }
+  if (interrupt.seen())
+    return complain("stopped; the backup " + name + " stays with the daemon", kExitInterrupted);
+  if (!status.ok()) return connection.explain(status);
+  if (sha256.empty() || into.bytes() != total || into.sha256() != sha256) {
+    return complain(
+        "what arrived is not what was sent; try again: palyra backup create --file " + file,
+        kExitIo);
+  }
+  if (!into.keep()) {
+    return complain("cannot write " + file + ": " + std::strerror(errno), kExitCannotCreate);
+  }
+  if (!connection.options().quiet) {
+    std::fprintf(stderr, "%s: %.1f MiB, SHA-256 %s\nNext: tar xf %s && palyra backup verify %s\n",
+                 file.c_str(), static_cast<double>(into.bytes()) / (1 << 20), sha256.c_str(),
+                 file.c_str(), (name + "/" + name + ".sqlite").c_str());
+  }
+  if (missing.empty()) return kExitOk;
+  for (const std::string& each : missing) {
+    std::fprintf(stderr, "missing: %s\n", one_line(each).c_str());
+  }
+  return complain("files of " + std::to_string(missing.size()) +
+                      " archived segments were gone when the backup was made; put them into the "
+                      "directory of segments (palyra storage status) and make another",
+                  kExitDamaged);
 }
 
 }  // namespace
 
-int create_backup(const GlobalOptions& global, const std::string& name) {
+int create_backup(const GlobalOptions& global, const std::string& name, const std::string& file) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
+  // Before the daemon works for nothing.
+  std::optional<Download> into;
+  if (!file.empty()) into.emplace(file);
+  if (into && !into->open()) {
+    return complain("cannot write " + into->part() + ": " + std::strerror(errno),
+                    kExitCannotCreate);
+  }
   const auto stub = api::BackupService::NewStub(connection.channel());
   api::CreateBackupRequest request;
   request.set_name(name);
@@ -112,9 +243,9 @@ int create_backup(const GlobalOptions& global, const std::string& name) {
                   static_cast<unsigned long long>(backup.position()),
                   static_cast<double>(backup.size_bytes()) / (1 << 20),
                   one_line(found.directory()).c_str());
-      std::printf("Next: palyra backup verify %s\n", backup.name().c_str());
+      if (file.empty()) std::printf("Next: palyra backup verify %s\n", backup.name().c_str());
     }
-    return kExitOk;
+    return into ? download(connection, backup.name(), file, *into) : static_cast<int>(kExitOk);
   }
   return complain("the backup " + begun.name() + " is gone from " + found.directory(),
                   kExitInternal);

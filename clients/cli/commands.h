@@ -135,7 +135,8 @@ struct RestoreOptions {
   bool to_latest = false;
   bool force = false;
 };
-int create_backup(const GlobalOptions& global, const std::string& name);
+// `file`: fetched to there as well, a tar archive; empty = not.
+int create_backup(const GlobalOptions& global, const std::string& name, const std::string& file);
 int list_backups(const GlobalOptions& global);
 int verify_backup(const GlobalOptions& global, const std::string& name);
 int restore_backup(const GlobalOptions& global, const RestoreOptions& options);

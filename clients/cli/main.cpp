@@ -478,8 +478,11 @@ class Commands {
     auto* backup = group("backup", "the journal as files of its own",
                          [this] { return list_backups(global_); });
     auto* create = add(backup, "create", "make one; the daemon works on meanwhile",
-                       [this] { return create_backup(global_, text_); });
+                       [this] { return create_backup(global_, text_, at_); });
     create->add_option("--name", text_, "default: the time");
+    create->add_option("--file", at_,
+                       "fetch it to this file, too: a tar archive with all it needs");
+    create->footer("Example:\n  palyra backup create --file /elsewhere/palyra.tar");
     add(backup, "list", "those that are there, the newest first",
         [this] { return list_backups(global_); });
     auto* verify = add(backup, "verify", "is it whole? every page, chain and blob",

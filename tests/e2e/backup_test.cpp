@@ -12,6 +12,7 @@ namespace palyra::e2e {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using Json = nlohmann::json;
 
 Json parsed(const Finished& finished) {
@@ -71,6 +72,47 @@ TEST_F(BackupE2e, WhatWasBackedUpIsThereAgain) {
   EXPECT_EQ(sessions(), 2u);
   say("on it goes");
   EXPECT_EQ(sessions(), 3u);
+}
+
+TEST_F(BackupE2e, ABackupIsFetchedAndRestoredElsewhereWithItsArchivedSegments) {
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  say("one");
+  ASSERT_EQ(daemon_.cli({"storage", "archive", "--older-than", "0"}).exit_code, 0);
+  say("two");
+  TempDir elsewhere;
+  const std::string file = elsewhere.path() + "/b.tar";
+  const Finished made = daemon_.cli({"backup", "create", "--name", "b", "--file", file});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(made.err, HasSubstr("SHA-256"));
+  EXPECT_FALSE(std::filesystem::exists(file + ".part"));
+  EXPECT_EQ(std::filesystem::status(file).permissions(), std::filesystem::perms(0600));
+  const std::string runs = daemon_.cli({"runs", "list", "-o", "ndjson"}).out;
+  EXPECT_EQ(daemon_.stop(), 0);
+
+  ASSERT_EQ(run_program({"/bin/tar", "xf", file, "-C", elsewhere.path()}).exit_code, 0);
+  const std::string store = build_dir() + "/bin/palyra-store";
+  const std::string backup = elsewhere.path() + "/b/b.sqlite";
+  EXPECT_EQ(run_program({store, "verify", backup}).exit_code, 0);
+  const std::string place = elsewhere.path() + "/journal/journal.sqlite";
+  const Finished restored = run_program({store, "--store", place, "restore", backup});
+  ASSERT_EQ(restored.exit_code, 0) << restored.err;
+  EXPECT_THAT(restored.out, Not(HasSubstr("bring these files")));
+  EXPECT_FALSE(std::filesystem::is_empty(elsewhere.path() + "/journal/segments"));
+  // As another daemon's store it has the same runs, archived ones included.
+  std::filesystem::remove_all(daemon_.state_dir() + "/journal");
+  std::filesystem::copy(elsewhere.path() + "/journal", daemon_.state_dir() + "/journal",
+                        std::filesystem::copy_options::recursive);
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  EXPECT_EQ(daemon_.cli({"runs", "list", "-o", "ndjson"}).out, runs);
+  EXPECT_EQ(daemon_.cli({"audit", "verify"}).exit_code, 0);
+
+  const Finished nowhere = daemon_.cli({"backup", "create", "--file", "/nowhere/b.tar"});
+  EXPECT_EQ(nowhere.exit_code, 73) << nowhere.err;
+  std::filesystem::remove_all(daemon_.state_dir() + "/journal/segments");
+  const Finished lacking =
+      daemon_.cli({"backup", "create", "--file", elsewhere.path() + "/lacks.tar"});
+  EXPECT_EQ(lacking.exit_code, 76) << lacking.err;
+  EXPECT_THAT(lacking.err, HasSubstr(".ndjson.gz"));
 }
 
 TEST_F(BackupE2e, BadWordsAreRefusedInASentence) {

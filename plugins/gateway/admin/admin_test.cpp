@@ -1,10 +1,14 @@
+#include "plugins/common/digest/digest.h"
+#include "plugins/gateway/admin/backups.h"
 #include "plugins/gateway/admin/doctor.h"
+#include "plugins/gateway/admin/tar.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -125,6 +129,101 @@ TEST(DoctorTest, AnAuditKeyThatIsGoneExposedOrAnotherIsTold) {
   ::unlink(name);
   expect_helpful(check(same, "aa"), "fail");
   EXPECT_NE(check(same, "aa").fix().find("put your copy of it back"), std::string::npos);
+}
+
+// A backup of one file, which may shrink while it is read.
+class FakeBackup : public JournalBackup {
+ public:
+  Task<Result<pb::BackupResponse>> backup(pb::BackupRequest) override {
+    co_return pb::BackupResponse();
+  }
+  Task<Result<pb::CheckResponse>> check(pb::CheckRequest request) override {
+    pb::CheckResponse response;
+    pb::BackupData& data = *response.mutable_data();
+    if (request.part().file().empty()) {
+      pb::BackupFile& file = *data.add_files();
+      file.set_name("b.sqlite");
+      file.set_size(1000);
+      data.add_missing("gone.ndjson.gz");
+    } else if (request.part().offset() < readable) {
+      data.set_data(std::string(500, 'x'));
+    }
+    co_return response;
+  }
+  uint64_t readable = 1000;
+};
+
+class BackupsTest : public testing::Test {
+ protected:
+  Status download(const std::string& scope) {
+    Caller caller;
+    caller.scopes = {scope};
+    api::DownloadBackupRequest request;
+    request.set_name("b");
+    std::optional<Status> ended;
+    TaskScope scope_of_tasks;
+    Send<api::BackupChunk> send = [this](api::BackupChunk chunk) { return take(std::move(chunk)); };
+    scope_of_tasks.spawn(keep(backups_.download(caller, request, send), &ended));
+    return ended.value_or(Status(Code::kInternal, "it waits"));
+  }
+  Task<bool> take(api::BackupChunk chunk) {
+    archive_ += chunk.data();
+    chunks_.push_back(std::move(chunk));
+    co_return room_-- > 0;
+  }
+  static Task<void> keep(Task<Status> task, std::optional<Status>* ended) {
+    *ended = co_await std::move(task);
+  }
+
+  FakeBackup journal_;
+  Backups backups_{journal_};
+  std::string archive_;
+  std::vector<api::BackupChunk> chunks_;
+  int room_ = 100;
+};
+
+TEST_F(BackupsTest, ADownloadIsWholeOnlyWithItsDigest) {
+  ASSERT_TRUE(download("admin").ok());
+  EXPECT_EQ(archive_.size(), 512u + 1024 + 1024);
+  EXPECT_EQ(archive_.size(), chunks_.front().total_bytes());
+  EXPECT_EQ(chunks_.front().missing_segments_size(), 1);
+  EXPECT_TRUE(chunks_.front().sha256().empty());
+  EXPECT_EQ(chunks_.back().sha256(), digest::to_hex(digest::sha256(archive_)));
+}
+
+TEST_F(BackupsTest, ABackupThatChangesWhileItIsReadIsNotWhole) {
+  journal_.readable = 500;
+  EXPECT_EQ(download("admin").code(), Code::kDataLoss);
+  for (const auto& chunk : chunks_) EXPECT_TRUE(chunk.sha256().empty());
+}
+
+TEST_F(BackupsTest, NobodyElseDownloadsAndWhoLeavesEndsIt) {
+  EXPECT_EQ(download("runs.read").code(), Code::kPermissionDenied);
+  EXPECT_TRUE(chunks_.empty());
+  room_ = 0;
+  EXPECT_EQ(download("admin").code(), Code::kCancelled);
+  EXPECT_EQ(chunks_.size(), 1u);
+}
+
+TEST(Tar, SizesAndNamesHaveTheirForms) {
+  std::string block = tar::header("dir", "file", 1000, 0);
+  ASSERT_EQ(block.size(), 512u);
+  EXPECT_EQ(block.substr(0, 5), std::string("file\0", 5));
+  EXPECT_EQ(block.substr(124, 12), std::string("00000001750\0", 12));
+  EXPECT_EQ(block.substr(257, 8), std::string("ustar\00000", 8));
+  EXPECT_EQ(block.substr(345, 4), std::string("dir\0", 4));
+  // 8 GiB and above do not fit into eleven octal digits.
+  block = tar::header("", "f", uint64_t{1} << 33, 0);
+  EXPECT_EQ(block.substr(124, 12), std::string("\x80\0\0\0\0\0\0\2\0\0\0\0", 12));
+  EXPECT_EQ(tar::header("", "f", (uint64_t{1} << 33) - 1, 0).substr(124, 11), "77777777777");
+  // The sum is made with blanks in its own place.
+  unsigned sum = 0;
+  for (size_t i = 0; i < block.size(); ++i) {
+    sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
+  }
+  EXPECT_EQ(std::stoul(block.substr(148, 6), nullptr, 8), sum);
+  EXPECT_EQ(tar::padding(0).size() + tar::padding(512).size(), 0u);
+  EXPECT_EQ(tar::padding(1).size(), 511u);
 }
 
 TEST(DoctorTest, APublicAddressFails) {

@@ -4,6 +4,7 @@
 #include "palyra/gateway/v1/backup.pb.h"
 #include "plugins/gateway/gateway.h"
 #include "plugins/gateway/ports/journal_backup.h"
+#include "plugins/gateway/streams.h"
 
 namespace palyra::gateway {
 
@@ -14,6 +15,9 @@ class Backups {
 
   Task<Result<api::CreateBackupResponse>> create(Caller caller, api::CreateBackupRequest request);
   Task<Result<api::ListBackupsResponse>> list(Caller caller, api::ListBackupsRequest request);
+  // NOT_FOUND, DATA_LOSS (it changed meanwhile), CANCELLED (nobody reads any more).
+  Task<Status> download(Caller caller, api::DownloadBackupRequest request,
+                        Send<api::BackupChunk> send);
 
  private:
   JournalBackup& journal_;

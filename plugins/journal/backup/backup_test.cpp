@@ -1,5 +1,6 @@
 #include "plugins/common/digest/digest.h"
 #include "plugins/journal/backup/disk_keeper.h"
+#include "plugins/journal/backup/read.h"
 #include "plugins/journal/backup/testing.h"
 
 #include <sqlite3.h>
@@ -319,17 +320,86 @@ TEST_F(BackupTest, TheFilesOfArchivedSegmentsAreKeptOnceForAllBackups) {
   std::filesystem::remove_all(segments);
   const auto restored = restore(file("one"), true);
   ASSERT_TRUE(restored.ok()) << restored.status().to_string();
-  EXPECT_EQ(restored->missing_segments, 0u);
+  EXPECT_TRUE(restored->missing_segments.empty());
   ASSERT_TRUE(store_.open().ok());
   EXPECT_EQ(store_.read(contract::read("run/1", 1, 1))->records(0).seq(), 1u);
   EXPECT_TRUE(store_.verify("run/1")->ok());
   ASSERT_TRUE(prune(backups_, 1).ok());
   EXPECT_EQ(count(), 1) << "the one that stays needs it";
   EXPECT_TRUE(verify(file("two")).ok());
-  for (const auto& entry : std::filesystem::directory_iterator(backups_ + "/segments")) {
-    std::filesystem::resize_file(entry.path(), 10);
+  // Cut off, altered with the same size, gone: verify and restore name the file to bring.
+  const auto entry = *std::filesystem::directory_iterator(backups_ + "/segments");
+  const std::string name = entry.path().filename();
+  const auto size = entry.file_size();
+  const std::string whole = *files::read(entry.path(), 1 << 20);
+  store_.close();
+  for (const char* how : {"cut", "altered", "gone"}) {
+    SCOPED_TRACE(how);
+    if (how == std::string("cut")) std::filesystem::resize_file(entry.path(), 10);
+    if (how == std::string("altered")) {
+      std::ofstream(entry.path(), std::ios::binary) << std::string(size, 'x');
+    }
+    if (how == std::string("gone")) std::filesystem::remove(entry.path());
+    const Status damaged = verify(file("two")).status();
+    EXPECT_EQ(damaged.code(), Code::kDataLoss);
+    EXPECT_NE(damaged.message().find(name), std::string::npos) << damaged.message();
+    std::filesystem::remove_all(segments);
+    const auto part = restore(file("two"), true);
+    ASSERT_TRUE(part.ok()) << part.status().to_string();
+    EXPECT_EQ(part->missing_segments, std::vector<std::string>{name});
+    EXPECT_EQ(part->segments, segments);
   }
-  EXPECT_EQ(verify(file("two")).status().code(), Code::kDataLoss);
+  std::ofstream(segments + "/" + name, std::ios::binary) << whole;
+  ASSERT_TRUE(store_.open().ok());
+  EXPECT_EQ(store_.read(contract::read("run/1", 1, 1))->records_size(), 1) << "brought back";
+}
+
+TEST_F(BackupTest, PiecesAreOfABackupAndOfNothingElse) {
+  write_some(30);
+  v1::ArchiveRequest request;
+  request.set_stream("run/1");
+  request.set_up_to_seq(20);
+  ASSERT_TRUE(store_.archive(request).ok());
+  const auto made = backup::create({.store = store_path_,
+                                    .directory = backups_,
+                                    .name = "one",
+                                    .wall_ms = kWallMs,
+                                    .segments = directory_.path() + "/segments"});
+  ASSERT_TRUE(made.ok()) << made.status().to_string();
+  const auto part = [&](const std::string& name, const std::string& file_name = "",
+                        uint64_t offset = 0) {
+    v1::BackupPart wanted;
+    wanted.set_name(name);
+    wanted.set_file(file_name);
+    wanted.set_offset(offset);
+    return read_part(backups_, wanted);
+  };
+  const auto list = part("one");
+  ASSERT_TRUE(list.ok()) << list.status().to_string();
+  ASSERT_EQ(list->files_size(), 3);
+  EXPECT_EQ(list->files(1).name(), "one.sqlite");
+  EXPECT_EQ(list->files(1).size(), made->size);
+  for (const auto& each : list->files()) {
+    std::string bytes;
+    while (bytes.size() < each.size()) {
+      const auto piece = part("one", each.name(), bytes.size());
+      ASSERT_TRUE(piece.ok()) << piece.status().to_string();
+      ASSERT_FALSE(piece->data().empty());
+      bytes += piece->data();
+    }
+    EXPECT_EQ(bytes, *files::read(backups_ + "/" + each.name(), size_t{64} << 20));
+    EXPECT_TRUE(part("one", each.name(), each.size())->data().empty());
+    EXPECT_TRUE(part("one", each.name(), UINT64_MAX)->data().empty());
+  }
+  EXPECT_EQ(part("two").status().code(), Code::kNotFound);
+  EXPECT_EQ(part("../one").status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(part("").status().code(), Code::kInvalidArgument);
+  std::ofstream(backups_ + "/other.sqlite") << "not of this backup";
+  for (const std::string path :
+       {"other.sqlite", "../journal.sqlite", "/etc/passwd", "segments/../one.sqlite", "segments/",
+        "segments/../../journal.sqlite", "one.sqlite/", "segments/one.sqlite"}) {
+    EXPECT_EQ(part("one", path).status().code(), Code::kInvalidArgument) << path;
+  }
 }
 
 TEST_F(BackupTest, TheKeeperMakesThemOneAtATimeAndTellsHowItGoes) {

@@ -1,5 +1,6 @@
 #include "plugins/journal/backup/disk_keeper.h"
 
+#include "plugins/journal/backup/read.h"
 #include "plugins/journal/sqlite/full_check.h"
 #include "plugins/journal/sqlite/schema.h"
 
@@ -109,6 +110,12 @@ void DiskKeeper::make(const std::string& name) {
 
 Result<v1::CheckResponse> DiskKeeper::check(const v1::CheckRequest& request) {
   v1::CheckResponse response;
+  if (request.has_part()) {
+    Result<v1::BackupData> data = read_part(options_.directory, request.part());
+    if (!data.ok()) return data.status();
+    *response.mutable_data() = std::move(*data);
+    return response;
+  }
   if (!request.progress_only()) {
     const auto all = list_backups(options_.directory);
     if (!all.ok()) return all.status();

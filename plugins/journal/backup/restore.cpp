@@ -215,11 +215,11 @@ Result<Restored> restore(const RestoreOptions& options, const Steps& steps) {
   const auto place = place_of(draft.path());
   if (!place.ok()) return place.status();
   restored.place = *place;
-  const auto missing =
-      copy_segments(draft.path(), shared_segments(directory_of(backup->path)),
-                    options.segments.empty() ? store_directory + "/segments" : options.segments);
+  restored.segments = options.segments.empty() ? store_directory + "/segments" : options.segments;
+  auto missing =
+      copy_segments(draft.path(), shared_segments(directory_of(backup->path)), restored.segments);
   if (!missing.ok()) return missing.status();
-  restored.missing_segments = *missing;
+  restored.missing_segments = std::move(*missing);
   status = files::sync(draft.path());
   if (!status.ok()) return status;
 

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace palyra::journal::backup {
 
@@ -37,10 +38,11 @@ struct Restored {
   Place place;
   sqlite::CheckResult check;
   uint64_t runs = 0;
-  // Archived segments that are neither with the store nor with the backup: they were archived or
-  // erased after it. Their streams begin later.
-  uint64_t missing_segments = 0;
-  std::string aside;  // where the store that was there is now; empty = there was none
+  // Files of archived segments that are neither with the store nor with the backup: their streams
+  // begin later until somebody brings them.
+  std::vector<std::string> missing_segments;
+  std::string segments;  // where they belong
+  std::string aside;     // where the store that was there is now; empty = there was none
 };
 
 // Builds the restored store beside the old one, verifies it, and only then gives it its name;

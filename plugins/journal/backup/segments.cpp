@@ -33,23 +33,26 @@ Result<std::vector<SegmentFile>> segments_of(const std::string& database) {
   return found;
 }
 
-Result<uint64_t> copy_segments(const std::string& database, const std::string& from,
-                               const std::string& to) {
+Result<std::vector<std::string>> copy_segments(const std::string& database, const std::string& from,
+                                               const std::string& to) {
   const auto wanted = segments_of(database);
   if (!wanted.ok()) return wanted.status();
-  uint64_t missing = 0;
+  std::vector<std::string> missing;
   if (!wanted->empty()) {
     if (Status status = files::make_directory(to); !status.ok()) return status;
   }
   for (const SegmentFile& file : *wanted) {
     const std::string path = to + "/" + file.name;
     if (files::exists(path)) continue;
-    Status status = files::remove(path + kPart);
-    if (status.ok()) status = files::copy(from + "/" + file.name, path + kPart).status();
-    if (status.code() == Code::kNotFound) {
-      ++missing;
+    if (Status status = files::remove(path + kPart); !status.ok()) return status;
+    const auto copied = files::copy(from + "/" + file.name, path + kPart);
+    const bool altered = copied.ok() && segment_name(copied->sha256) != file.name;
+    if (altered || copied.status().code() == Code::kNotFound) {
+      (void)files::remove(path + kPart);
+      missing.push_back(file.name);
       continue;
     }
+    Status status = copied.status();
     if (status.ok()) status = files::rename(path + kPart, path);
     if (!status.ok()) return status;
   }
@@ -57,14 +60,23 @@ Result<uint64_t> copy_segments(const std::string& database, const std::string& f
 }
 
 Status check_segments(const std::string& database, const std::string& directory) {
+  constexpr int kNamed = 20;
   const auto wanted = segments_of(database);
   if (!wanted.ok()) return wanted.status();
+  std::string names;
+  int count = 0;
   for (const SegmentFile& file : *wanted) {
-    const std::string path = directory + "/" + file.name;
-    if (files::size(path) == file.bytes && files::exists(path)) continue;
-    return {Code::kDataLoss, path + ": an archived segment is missing or was cut off"};
+    const auto digest = files::digest(directory + "/" + file.name);
+    if (digest.ok() && segment_name(digest->sha256) == file.name) continue;
+    if (++count <= kNamed) names += " " + file.name;
   }
-  return {};
+  if (count == 0) return {};
+  if (count > kNamed) names += " and " + std::to_string(count - kNamed) + " more";
+  return {Code::kDataLoss, std::to_string(count) + " archived segments are missing from " +
+                               directory +
+                               " or were altered; bring them from the segments of the "
+                               "store or of another backup:" +
+                               names};
 }
 
 Status prune_segments(const std::vector<std::string>& databases, const std::string& directory) {

@@ -21,11 +21,12 @@ struct SegmentFile {
 // Those that the database names; none for one that knows no archive.
 Result<std::vector<SegmentFile>> segments_of(const std::string& database);
 
-// Copies what `to` does not have yet, each durable under its name at once. How many are in neither.
-Result<uint64_t> copy_segments(const std::string& database, const std::string& from,
-                               const std::string& to);
+// Copies what `to` does not have yet, each durable under its name at once. The names of those that
+// are in neither; a file that is not what its name says is none.
+Result<std::vector<std::string>> copy_segments(const std::string& database, const std::string& from,
+                                               const std::string& to);
 
-// OK, or DATA_LOSS naming the file that is missing or has another size.
+// OK, or DATA_LOSS naming the files that are missing or are not what their names say.
 Status check_segments(const std::string& database, const std::string& directory);
 
 // Removes shared files that none of these databases names.

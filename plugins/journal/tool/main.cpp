@@ -285,6 +285,7 @@ class Tool {
              {"records", restored->check.records},
              {"runs", restored->runs},
              {"missing_segments", restored->missing_segments},
+             {"segments", restored->segments},
              {"kept_old_store", restored->aside}});
       return {};
     }
@@ -292,9 +293,12 @@ class Tool {
                 store_.c_str(), file->c_str(), utc(restored->place.newest_wall_ns).c_str(),
                 static_cast<unsigned long long>(restored->place.position),
                 static_cast<unsigned long long>(restored->runs));
-    if (restored->missing_segments > 0) {
-      std::printf("%llu archived segments are not in the backup: their streams begin later\n",
-                  static_cast<unsigned long long>(restored->missing_segments));
+    if (!restored->missing_segments.empty()) {
+      std::printf("%zu archived segments are not in the backup; bring these files into %s:\n",
+                  restored->missing_segments.size(), restored->segments.c_str());
+      for (const std::string& name : restored->missing_segments) {
+        std::printf("  %s\n", name.c_str());
+      }
     }
     if (!restored->aside.empty()) {
       std::printf("The store that was there is kept: %s\n", restored->aside.c_str());

@@ -32,19 +32,11 @@ class AuditServiceImpl final : public api::AuditService::CallbackService {
   }
   grpc::ServerUnaryReactor* GetWitness(Call* call, const api::GetWitnessRequest* request,
                                        api::GetWitnessResponse* response) override {
-    return serve_unary<api::GetWitnessRequest, api::GetWitnessResponse>(
-        context_, call, request, response, kScopeAdmin,
-        [this](Caller caller, api::GetWitnessRequest input) {
-          return audit_.witness(std::move(caller), std::move(input));
-        });
+    return serve_by(context_, audit_, call, request, response, kScopeAdmin, &Audit::witness);
   }
   grpc::ServerUnaryReactor* GetAuditKey(Call* call, const api::GetAuditKeyRequest* request,
                                         api::GetAuditKeyResponse* response) override {
-    return serve_unary<api::GetAuditKeyRequest, api::GetAuditKeyResponse>(
-        context_, call, request, response, kScopeAdmin,
-        [this](Caller caller, api::GetAuditKeyRequest input) {
-          return audit_.audit_key(std::move(caller), std::move(input));
-        });
+    return serve_by(context_, audit_, call, request, response, kScopeAdmin, &Audit::audit_key);
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "plugins/gateway/transport/grpc/backup_service.h"
 
 #include "palyra/gateway/v1/backup.grpc.pb.h"
+#include "plugins/gateway/transport/grpc/stream_calls.h"
 #include "plugins/gateway/transport/grpc/unary.h"
 
 #include <utility>
@@ -18,24 +19,22 @@ class BackupServiceImpl final : public api::BackupService::CallbackService {
 
   Unary* CreateBackup(Call* call, const api::CreateBackupRequest* request,
                       api::CreateBackupResponse* response) override {
-    return serve(call, request, response, &Backups::create);
+    return serve_by(context_, backups_, call, request, response, kScopeAdmin, &Backups::create);
   }
   Unary* ListBackups(Call* call, const api::ListBackupsRequest* request,
                      api::ListBackupsResponse* response) override {
-    return serve(call, request, response, &Backups::list);
+    return serve_by(context_, backups_, call, request, response, kScopeAdmin, &Backups::list);
+  }
+  grpc::ServerWriteReactor<api::BackupChunk>* DownloadBackup(
+      Call* call, const api::DownloadBackupRequest* request) override {
+    return send_stream<api::DownloadBackupRequest, api::BackupChunk>(
+        context_, call, request, kScopeAdmin,
+        [this](Caller caller, api::DownloadBackupRequest input, Send<api::BackupChunk> send) {
+          return backups_.download(std::move(caller), std::move(input), std::move(send));
+        });
   }
 
  private:
-  template <typename Request, typename Response>
-  Unary* serve(Call* call, const Request* request, Response* response,
-               Task<Result<Response>> (Backups::*function)(Caller, Request)) {
-    return serve_unary<Request, Response>(context_, call, request, response, kScopeAdmin,
-                                          [this, function](Caller caller, Request input) {
-                                            return (backups_.*function)(std::move(caller),
-                                                                        std::move(input));
-                                          });
-  }
-
   TransportContext& context_;
   Backups& backups_;
 };

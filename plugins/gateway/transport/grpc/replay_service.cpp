@@ -59,12 +59,7 @@ class ReplayServiceImpl final : public api::ReplayService::CallbackService {
   grpc::ServerUnaryReactor* serve(Call* call, const Request* request, Response* response,
                                   const char* scope,
                                   Task<Result<Response>> (Replays::*function)(Caller, Request)) {
-    return serve_unary<Request, Response>(
-        context_, call, request, response, scope,
-        [this, function](Caller caller, Request input) {
-          return (replays_.*function)(std::move(caller), std::move(input));
-        },
-        kReplayTimeout);
+    return serve_by(context_, replays_, call, request, response, scope, function, kReplayTimeout);
   }
 
   TransportContext& context_;

@@ -22,14 +22,6 @@ constexpr int64_t kWaitRunTimeout = 310 * kNanosPerSecond;
 // A long session is erased and archived run by run.
 constexpr int64_t kEraseTimeout = 310 * kNanosPerSecond;
 
-template <typename Facade, typename Request, typename Response>
-auto bind(Facade& facade, Task<Result<Response>> (Facade::*function)(Caller, Request)) {
-  return std::function<Task<Result<Response>>(Caller, Request)>(
-      [&facade, function](Caller caller, Request request) {
-        return (facade.*function)(std::move(caller), std::move(request));
-      });
-}
-
 class GatewayServiceImpl final : public api::GatewayService::CallbackService {
  public:
   GatewayServiceImpl(TransportContext& context, Gateway& gateway)
@@ -103,8 +95,7 @@ class GatewayServiceImpl final : public api::GatewayService::CallbackService {
   Unary* serve(Call* call, const Request* request, Response* response, const char* scope,
                Task<Result<Response>> (Gateway::*function)(Caller, Request),
                int64_t timeout_ns = 0) {
-    return serve_unary<Request, Response>(context_, call, request, response, scope,
-                                          bind(gateway_, function), timeout_ns);
+    return serve_by(context_, gateway_, call, request, response, scope, function, timeout_ns);
   }
 
   TransportContext& context_;
@@ -169,8 +160,7 @@ class SessionServiceImpl final : public api::SessionService::CallbackService {
   template <typename Request, typename Response>
   Unary* serve(Call* call, const Request* request, Response* response, const char* scope,
                Task<Result<Response>> (Sessions::*function)(Caller, Request)) {
-    return serve_unary<Request, Response>(context_, call, request, response, scope,
-                                          bind(sessions_, function));
+    return serve_by(context_, sessions_, call, request, response, scope, function);
   }
 
   TransportContext& context_;
@@ -184,15 +174,13 @@ class ApprovalsServiceImpl final : public api::ApprovalsService::CallbackService
 
   Unary* ListApprovals(Call* call, const api::ListApprovalsRequest* request,
                        api::ListApprovalsResponse* response) override {
-    return serve_unary<api::ListApprovalsRequest, api::ListApprovalsResponse>(
-        context_, call, request, response, kScopeRunsRead,
-        bind(gateway_, &Gateway::list_approvals));
+    return serve_by(context_, gateway_, call, request, response, kScopeRunsRead,
+                    &Gateway::list_approvals);
   }
   Unary* DecideApproval(Call* call, const api::ApprovalDecision* request,
                         api::Approval* response) override {
-    return serve_unary<api::ApprovalDecision, api::Approval>(
-        context_, call, request, response, kScopeApprovalsDecide,
-        bind(gateway_, &Gateway::decide_approval));
+    return serve_by(context_, gateway_, call, request, response, kScopeApprovalsDecide,
+                    &Gateway::decide_approval);
   }
 
  private:
@@ -229,8 +217,7 @@ class AdminServiceImpl final : public api::AdminService::CallbackService {
   template <typename Request, typename Response>
   Unary* serve(Call* call, const Request* request, Response* response,
                Task<Result<Response>> (Admin::*function)(Caller, Request)) {
-    return serve_unary<Request, Response>(context_, call, request, response, kScopeAdmin,
-                                          bind(admin_, function));
+    return serve_by(context_, admin_, call, request, response, kScopeAdmin, function);
   }
 
   TransportContext& context_;
@@ -268,8 +255,7 @@ class StorageServiceImpl final : public api::StorageService::CallbackService {
   Unary* serve(Call* call, const Request* request, Response* response, const char* scope,
                Task<Result<Response>> (Storage::*function)(Caller, Request),
                int64_t timeout_ns = 0) {
-    return serve_unary<Request, Response>(context_, call, request, response, scope,
-                                          bind(storage_, function), timeout_ns);
+    return serve_by(context_, storage_, call, request, response, scope, function, timeout_ns);
   }
 
   TransportContext& context_;

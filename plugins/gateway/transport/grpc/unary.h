@@ -80,4 +80,19 @@ grpc::ServerUnaryReactor* serve_unary(TransportContext& context, grpc::CallbackS
   return reactor;
 }
 
+// The same of a face's function, which has the caller and the request.
+template <typename Facade, typename Request, typename Response>
+grpc::ServerUnaryReactor* serve_by(TransportContext& context, Facade& facade,
+                                   grpc::CallbackServerContext* call, const Request* request,
+                                   Response* response, const char* scope,
+                                   Task<Result<Response>> (Facade::*function)(Caller, Request),
+                                   int64_t timeout_ns = 0) {
+  return serve_unary<Request, Response>(
+      context, call, request, response, scope,
+      [&facade, function](Caller caller, Request input) {
+        return (facade.*function)(std::move(caller), std::move(input));
+      },
+      timeout_ns);
+}
+
 }  // namespace palyra::gateway::transport
