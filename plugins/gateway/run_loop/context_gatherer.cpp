@@ -1,7 +1,10 @@
 #include "plugins/gateway/run_loop/context_gatherer.h"
 
+#include "palyra/store/v1/session_view.pb.h"
 #include "plugins/gateway/run/compaction.h"
 
+#include <algorithm>
+#include <deque>
 #include <utility>
 
 namespace palyra::gateway {
@@ -14,7 +17,72 @@ void refer(run::Piece& piece, const std::string& stream, uint64_t first, uint64_
   piece.segment.set_last_seq(last);
 }
 
+constexpr std::string_view kRunPrefix = "run/";
+
+// A segment whose content is a blob or another run's tape; empty if that is gone.
+Task<Result<std::optional<run::Piece>>> read_again(Environment& environment,
+                                                   tape::Segment segment) {
+  std::optional<run::Piece> piece;
+  if (segment.kind() == tape::SEGMENT_KIND_HISTORY) {
+    tape::TurnAdded turn;
+    turn.set_run_id(segment.stream().substr(std::min(kRunPrefix.size(), segment.stream().size())));
+    turn.set_first_seq(segment.first_seq());
+    turn.set_last_seq(segment.last_seq());
+    auto read = co_await read_turn(environment.world.journal, std::move(turn));
+    if (!read.ok()) co_return read.status();
+    if (!read->messages.empty()) piece = std::move(*read);
+    co_return piece;
+  }
+  auto blob = co_await environment.world.journal.get_blob(segment.blob_digest());
+  if (!blob.ok() && blob.status().code() != Code::kNotFound) co_return blob.status();
+  if (!blob.ok()) co_return piece;
+  if (segment.kind() == tape::SEGMENT_KIND_PINNED) {
+    palyra::store::v1::PinnedFacts facts;
+    if (facts.ParseFromString(*blob)) {
+      piece = run::pinned_piece({facts.facts().begin(), facts.facts().end()});
+    }
+  } else if (segment.kind() == tape::SEGMENT_KIND_SUMMARY) {
+    tape::CompactionArtifact artifact;
+    if (artifact.ParseFromString(*blob)) piece = run::summary_piece(artifact, segment.source());
+  } else {
+    piece = run::system_piece(*blob, segment.source());
+  }
+  co_return piece;
+}
+
 }  // namespace
+
+Task<Result<std::optional<service::ChatRequest>>> compile_again(Environment& environment,
+                                                                const run::State& state,
+                                                                tape::ContextGathered gathered) {
+  std::optional<service::ChatRequest> request;
+  std::deque<run::Piece> own = {run::input_piece(state)};
+  for (run::Piece& piece : run::run_pieces(state, gathered.turn())) own.push_back(std::move(piece));
+  const std::string model = model_name(state.created.agent());
+  const std::string schema = state.created.response_schema_json();
+  const auto tools = environment.offered(state.created.agent());
+  std::vector<run::Piece> pieces;
+  for (const tape::Segment& segment : gathered.segments()) {
+    const bool of_run = segment.kind() == tape::SEGMENT_KIND_INPUT ||
+                        segment.kind() == tape::SEGMENT_KIND_RUN ||
+                        segment.kind() == tape::SEGMENT_KIND_REPAIR;
+    std::optional<run::Piece> piece;
+    if (of_run && !own.empty()) {
+      piece = std::move(own.front());
+      own.pop_front();
+    }
+    if (segment.dropped()) continue;
+    if (!of_run) {
+      auto read = co_await read_again(environment, segment);
+      if (!read.ok()) co_return read.status();
+      piece = std::move(*read);
+    }
+    if (!piece || piece->segment.digest() != segment.digest()) co_return request;
+    pieces.push_back(std::move(*piece));
+  }
+  request = run::compile(pieces, tools->tools, model, schema);
+  co_return request;
+}
 
 std::vector<service::ToolDefinition> offered_tools(const Catalogue& catalogue,
                                                    const tape::AgentSnapshot& agent) {

@@ -6,6 +6,7 @@
 #include "plugins/gateway/session/session.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,12 @@ struct Gathered {
 // UNAVAILABLE may be tried again; other errors end the run.
 Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<Session> session,
                                       const run::State& state, uint64_t ordinal, uint32_t turn);
+
+// The request of a context that is on the tape, from what its segments name: as it was, whatever is
+// pinned, expanded or moved since; only the tools are today's. Nothing if some of it is gone.
+Task<Result<std::optional<service::ChatRequest>>> compile_again(Environment& environment,
+                                                                const run::State& state,
+                                                                tape::ContextGathered gathered);
 
 // The tools of the catalogue that the agent may use, as the model is told of them.
 std::vector<service::ToolDefinition> offered_tools(const Catalogue& catalogue,

@@ -144,20 +144,30 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
     request_->ParseFromString(kept_request_);
   }
   if (!request_) {
-    // After a restart: the context is on the tape, its text is gathered again.
-    auto gathered =
-        co_await gather_context(environment_, session_, state_, wanted.ordinal, wanted.turn);
+    // After a restart: the model is shown what the tape says that it is shown. If some of that is
+    // gone, what the session holds now.
+    Status status;
+    auto as_it_was = co_await compile_again(environment_, state_, state_.turn()->gathered);
     if (ended_) co_return;
-    if (gathered.ok()) {
-      request_ = std::move(gathered->request);
+    if (!as_it_was.ok()) {
+      status = as_it_was.status();
+    } else if (*as_it_was) {
+      request_ = std::move(**as_it_was);
     } else {
+      auto gathered =
+          co_await gather_context(environment_, session_, state_, wanted.ordinal, wanted.turn);
+      if (ended_) co_return;
+      status = gathered.status();
+      if (gathered.ok()) request_ = std::move(gathered->request);
+    }
+    if (!request_) {
       tape::RunEvent event;
       auto& failed = *event.mutable_model_turn_failed();
       failed.set_ordinal(wanted.ordinal);
       failed.set_turn(wanted.turn);
       failed.set_attempt(wanted.attempt);
       failed.set_kind(service::FAILURE_KIND_UNAVAILABLE);
-      fill(*failed.mutable_failure(), gathered.status(), true);
+      fill(*failed.mutable_failure(), status, true);
       post(std::move(event));
       co_return;
     }

@@ -381,5 +381,23 @@ TEST(Search, FindsTitlesAndWhatWasSaidOfOnesOwn) {
       Code::kInvalidArgument);
 }
 
+TEST(Pins, APromptThatIsSentAgainAfterACrashIsTheOneOnTheTape) {
+  Talk talk;
+  talk.say_all(2);
+  talk.house.providers.hang({"half an ans"});
+  ASSERT_TRUE(talk.house.send("more", talk.session).ok());
+  talk.house.executor.run_until_idle();
+  const std::string before = talk.seen();
+  ASSERT_TRUE(talk.pin("The code word is heron.").ok());
+  const size_t asked = talk.house.providers.requests.size();
+  talk.house.crash();
+  talk.house.start();
+  talk.house.executor.run_until_idle();
+  EXPECT_GT(talk.house.providers.requests.size(), asked);
+  EXPECT_EQ(talk.seen(), before);
+  talk.say("next");
+  EXPECT_THAT(talk.seen(), HasSubstr("heron"));
+}
+
 }  // namespace
 }  // namespace palyra::gateway::testing
