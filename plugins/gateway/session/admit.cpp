@@ -255,6 +255,12 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
                          session->id() + "; send to that one, or again when it is gone",
                      PALYRA_ERROR_RETRYABLE);
   }
+  if (session->idle() && session->lost()) {
+    co_return Status(
+        Code::kUnavailable,
+        "session " + session->id() + " has runs that could not be taken over yet; send it again",
+        PALYRA_ERROR_RETRYABLE);
+  }
   if (const auto loop = active_to_join(input, *session)) {
     guard.release();
     co_return co_await join_active(std::move(input), session, loop, std::move(key));

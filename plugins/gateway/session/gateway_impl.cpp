@@ -50,6 +50,8 @@ Task<Result<std::shared_ptr<Session>>> GatewayImpl::open_session(Caller caller,
       // Another task may have loaded it meanwhile: one object a session.
       session = sessions_.emplace(session_id, *loaded).first->second;
       if (session->idle()) rest(session);
+    } else {
+      session->give_up();
     }
   }
   if (!owns(caller, session->doc().principal())) {

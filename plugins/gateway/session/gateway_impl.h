@@ -214,11 +214,15 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
 
   // recovery.cpp
   struct Recovery;
+  struct Folded;
   Task<void> recover_sessions(std::shared_ptr<Recovery> recovery);
   Task<Status> recover_session(std::shared_ptr<Recovery> recovery, std::string session_id,
                                std::vector<api::Run> runs);
+  Task<Status> fold_runs(std::shared_ptr<Recovery> recovery, std::vector<api::Run>* runs,
+                         std::vector<Folded>* folded);
+  Task<Result<Folded>> fold_run(std::shared_ptr<Recovery> recovery, api::Run doc);
   Task<Status> recover_run(std::shared_ptr<Recovery> recovery, std::shared_ptr<Session> session,
-                           api::Run doc);
+                           Folded folded);
   void begin_recovered(const std::shared_ptr<Recovery>& recovery);
   Task<void> begin_runs(std::shared_ptr<Recovery> recovery);
   // Takes up what another daemon left unfinished in a session. ABORTED while that one drives it.

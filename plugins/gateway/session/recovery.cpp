@@ -19,6 +19,14 @@ constexpr size_t kBegunEarly = 128;
 
 }  // namespace
 
+// One run as its tape says.
+struct GatewayImpl::Folded {
+  run::State state;
+  api::Run doc;
+  std::string shown;  // of a model turn that was cut off
+  bool partial_stored = false;
+};
+
 // Sessions are read by `workers` tasks, runs that were read begin by `beginners`.
 struct GatewayImpl::Recovery {
   std::map<std::string, std::vector<api::Run>> sessions;  // those not begun
@@ -131,31 +139,65 @@ Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
     const bool b_waits = b.state() == api::RUN_STATE_QUEUED;
     return a_waits != b_waits ? b_waits : a.run_id() < b.run_id();
   });
+  // A running run takes the lease with its first record, which fails if its tape is not what was
+  // read; so the session is read behind it, and shows all that was before. Where no run writes, the
+  // lease is taken now, so that a daemon which had the session before writes nothing more of it.
+  const auto in_use = [](const Session& one) {
+    // One that nobody uses may have been read when it was another daemon's.
+    return !one.lost() && (one.token() != 0 || !one.idle());
+  };
   std::shared_ptr<Session> session;
+  std::vector<Folded> folded;
   const auto known = sessions_.find(session_id);
-  if (known != sessions_.end() && !known->second->lost()) {
-    session = known->second;
-  } else {
+  if (known != sessions_.end() && in_use(*known->second)) session = known->second;
+  Mutex::Guard guard;
+  if (!session) {
+    bool writes = std::any_of(runs.begin(), runs.end(), [](const api::Run& run) {
+      return run.state() == api::RUN_STATE_RUNNING;
+    });
+    if (writes) {
+      const Status read = co_await fold_runs(recovery, &runs, &folded);
+      if (!read.ok()) co_return read;
+      writes = std::any_of(folded.begin(), folded.end(), [](const Folded& one) {
+        return run::run_state(one.state) == api::RUN_STATE_RUNNING;
+      });
+    }
     auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
     if (!loaded.ok()) co_return loaded.status();
     const Status approvals = co_await load_approvals(session_id);
     if (!approvals.ok()) co_return approvals;
-    // A running run takes the lease with its first record; for those that wait it is taken now, so
-    // that a daemon which had the session before writes nothing more of it.
-    const bool running = std::any_of(runs.begin(), runs.end(), [](const api::Run& run) {
-      return run.state() == api::RUN_STATE_RUNNING;
-    });
-    if (!running) {
-      const Status status = co_await (*loaded)->take();
-      if (!status.ok()) co_return status;
+    if (!writes) {
+      const Status taken = co_await (*loaded)->take();
+      if (!taken.ok()) co_return taken;
     }
     auto& kept = sessions_[session_id];
-    if (!kept || kept->lost()) kept = *loaded;
-    session = kept;
+    if (!kept || !in_use(*kept)) {
+      kept = *loaded;
+      // Free: nobody knows it yet. Nothing joins it before its runs are there.
+      guard = co_await kept->lock();
+    }
+    session = sessions_[session_id];
   }
-  for (auto& run : runs) {
-    const Status status = co_await recover_run(recovery, session, std::move(run));
-    if (!status.ok()) co_return status;
+  if (!guard) {
+    // What was read may be over: a run ends under the lock.
+    guard = co_await session->lock();
+    for (auto& one : std::exchange(folded, {})) runs.push_back(std::move(one.doc));
+    if (!session->lost() && !in_use(*session)) {
+      // Whoever used it got nothing written.
+      forget(session);
+      guard.release();
+      co_return co_await recover_session(recovery, std::move(session_id), std::move(runs));
+    }
+  }
+  Status status = co_await fold_runs(recovery, &runs, &folded);
+  for (size_t i = 0; status.ok() && i < folded.size(); ++i) {
+    status = co_await recover_run(recovery, session, std::move(folded[i]));
+  }
+  if (!status.ok()) {
+    // Nobody may take it for one without runs, also who waits for its lock.
+    if (session->idle()) session->give_up();
+    forget(session);
+    co_return status;
   }
   if (session->active_run.empty() && !session->queue.empty()) {
     environment_.tasks.spawn(take_next(session));
@@ -192,10 +234,22 @@ Task<Status> GatewayImpl::adopt(std::string session_id) {
   co_return co_await recover_session(recovery, std::move(session_id), std::move(runs));
 }
 
-Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
-                                      std::shared_ptr<Session> session, api::Run doc) {
-  const std::string run_id = doc.run_id();
-  run::State state;
+Task<Status> GatewayImpl::fold_runs(std::shared_ptr<Recovery> recovery, std::vector<api::Run>* runs,
+                                    std::vector<Folded>* folded) {
+  for (auto& run : std::exchange(*runs, {})) {
+    auto one = co_await fold_run(recovery, std::move(run));
+    if (!one.ok()) co_return one.status();
+    folded->push_back(std::move(*one));
+  }
+  co_return Status();
+}
+
+Task<Result<GatewayImpl::Folded>> GatewayImpl::fold_run(std::shared_ptr<Recovery> recovery,
+                                                        api::Run doc) {
+  Folded folded;
+  folded.doc = std::move(doc);
+  run::State& state = folded.state;
+  const std::string run_id = folded.doc.run_id();
   uint64_t next = 1;
   for (;;) {
     service::ReadRequest request;
@@ -212,10 +266,8 @@ Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
     }
     if (page->records().empty() || next > page->head_seq()) break;
   }
-  if (!state.exists() || state.terminal()) co_return Status();
+  if (!state.exists() || state.terminal()) co_return folded;
 
-  std::string shown;
-  bool partial_stored = false;
   service::GetResponse partial;
   if (recovery->partials.count(run_id) != 0) {
     service::GetRequest get;
@@ -226,26 +278,40 @@ Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
     partial = std::move(*got);
   }
   if (partial.has_document()) {
-    partial_stored = true;
+    folded.partial_stored = true;
     tape::ModelTurnInterrupted stored;
     const run::Effect* effect = run::model_in_flight(state);
     if (stored.ParseFromString(partial.document().value()) && effect != nullptr &&
         stored.ordinal() == effect->ordinal && stored.attempt() == effect->attempt) {
-      shown = stored.partial_text();
+      folded.shown = stored.partial_text();
     }
   }
+  co_return folded;
+}
 
-  // Taken up by another task meanwhile, or the session turned out to be another daemon's.
-  if (drives(run_id) || session->lost()) co_return Status();
+Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
+                                      std::shared_ptr<Session> session, Folded folded) {
+  run::State state = std::move(folded.state);
+  if (!state.exists() || state.terminal()) co_return Status();
+  const std::string run_id = state.run_id();
+  const auto driver = runs_.find(run_id);
+  if (session->lost() || (driver != runs_.end() && driver->second->session() != session)) {
+    co_return Status(Code::kAborted,
+                     "another daemon drives run " + run_id + " of session " + session->id() +
+                         "; send to that one, or again when it is gone",
+                     PALYRA_ERROR_RETRYABLE);
+  }
+  // Taken up by another task meanwhile.
+  if (driver != runs_.end()) co_return Status();
   const bool queued = state.phase == run::Phase::kQueued;
   RunLoop::Opening opening;
-  opening.events = run::recover_events(state, session->token(), shown);
+  opening.events = run::recover_events(state, session->token(), folded.shown);
   std::vector<std::string> questions;
   for (const auto& [ordinal, effect] : state.in_flight) {
     if (effect.kind == run::EffectKind::kApproval) questions.push_back(effect.approval_id);
   }
-  const auto loop = add_run(session, std::move(state), std::move(doc));
-  if (partial_stored) loop->know_partial();
+  const auto loop = add_run(session, std::move(state), std::move(folded.doc));
+  if (folded.partial_stored) loop->know_partial();
   if (queued) {
     session->queue.push_back(run_id);
     // The window goes on, but never longer than it was, whatever the wall clock says now.

@@ -231,6 +231,33 @@ TEST(Takeover, ASessionWhoseRunAnotherDaemonDrivesGetsNoSecondRun) {
   EXPECT_THAT(two.house.tape_of(again.value().run_id), SizeIs(1));
 }
 
+TEST(Takeover, TheConversationIsReadAnewByWhoLookedAtItBefore) {
+  TwoDaemons two("another");
+  House& house = two.house;
+  const auto session = house.run_of(two.run_id).session_id();
+  ASSERT_TRUE(
+      house.decide(house.pending()[0].request().approval_id(), tape::APPROVAL_VERDICT_ALLOW).ok());
+  house.executor.run_until_idle();
+  api::ListPinsRequest look;
+  look.set_session_id(session);
+  ASSERT_TRUE(house.run(two.second->list_pins(House::caller(), look)).ok());
+  ASSERT_TRUE(house.send("the rent is paid", session).ok());
+  house.executor.run_until_idle();
+  house.providers.call("pay", "{}");
+  ASSERT_TRUE(house.send("pay the tax", session).ok());
+  house.executor.run_until_idle();
+  house.clock.advance(60 * kNanosPerSecond);
+  ASSERT_TRUE(house.run(two.second->recover()).ok());
+  api::ApprovalDecision decision;
+  decision.set_approval_id(house.pending()[0].request().approval_id());
+  decision.set_verdict(tape::APPROVAL_VERDICT_ALLOW);
+  ASSERT_TRUE(house.run(two.second->decide_approval(House::caller(), decision)).ok());
+  house.executor.run_until_idle();
+  std::string seen;
+  for (const auto& message : house.providers.requests.back().messages()) seen += message.text();
+  EXPECT_THAT(seen, ::testing::HasSubstr("the rent is paid"));
+}
+
 TEST(Recovery, AClockThatWasSetBackDoesNotKeepARetryWaiting) {
   House house;
   house.providers.fail(Status(Code::kUnavailable, "away", PALYRA_ERROR_RETRYABLE),
