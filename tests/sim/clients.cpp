@@ -7,7 +7,7 @@
 
 namespace palyra::sim {
 
-Clients::Clients(Scene& scene, const Observer& observer) : scene_(scene), observer_(observer) {
+Clients::Clients(Scene& scene, Observer& observer) : scene_(scene), observer_(observer) {
   caller_.principal = "user:ada";
   caller_.scopes = {"runs.write", "runs.read", "approvals.decide"};
   caller_.channel = "sim";
@@ -35,7 +35,10 @@ void Clients::send(Daemon& daemon, bool fresh) {
     if (scene_.dice.chance(20)) message->conversation = "c" + std::to_string(messages_.size());
   } else if (!messages_.empty()) {
     const auto& before = any(messages_);
-    if (!before->conversation.empty() && scene_.dice.chance(50)) {
+    if (!talks_.empty() && scene_.dice.chance(50)) {
+      // A branch, or where most was said.
+      message->session_id = scene_.dice.chance(50) ? any(talks_) : talks_.front();
+    } else if (!before->conversation.empty() && scene_.dice.chance(50)) {
       message->conversation = before->conversation;
     } else if (before->acknowledged) {
       message->session_id = before->accepted_session;
@@ -53,11 +56,22 @@ void Clients::send(Daemon& daemon, bool fresh) {
   daemon.clients.spawn(deliver(daemon, message));
 }
 
+void Clients::go_on(Daemon& daemon, size_t size) {
+  auto message = std::make_shared<Message>();
+  message->text = "message " + std::to_string(messages_.size()) + " " + std::string(size, 'x');
+  message->key = "key " + std::to_string(messages_.size());
+  if (!talks_.empty()) message->session_id = talks_.front();
+  messages_.push_back(message);
+  daemon.clients.spawn(deliver(daemon, message));
+}
+
 void Clients::send_again(Daemon& daemon) {
   if (!messages_.empty()) daemon.clients.spawn(deliver(daemon, any(messages_)));
 }
 
 Task<void> Clients::deliver(Daemon& daemon, std::shared_ptr<Message> message) {
+  for (const uint64_t number : numbers_after("message ", message->text))
+    observer_.tree.sent(number);
   // On its way, where others may overtake it.
   if (scene_.dice.chance(20)) co_await linger(scene_, daemon.lane);
   Result<gateway::AcceptedInput> accepted = gateway::AcceptedInput();
@@ -90,6 +104,7 @@ Task<void> Clients::deliver(Daemon& daemon, std::shared_ptr<Message> message) {
     request.set_queue_mode(message->mode);
     accepted = co_await daemon.gateway->start_run(caller_, std::move(request));
   }
+  if (daemon.replaced) co_return;  // nobody hears it
   if (!accepted.ok()) {
     scene_.say("refused: " + accepted.status().to_string());
     const bool archived = accepted.status().code() == Code::kFailedPrecondition &&
@@ -118,11 +133,15 @@ Task<void> Clients::deliver(Daemon& daemon, std::shared_ptr<Message> message) {
   message->acknowledged = true;
   message->accepted_session = accepted->session_id;
   message->run_id = accepted->run_id;
-  if (known_runs_.insert(accepted->run_id).second) {
-    auto watcher = std::make_shared<Watcher>();
-    watcher->run_id = accepted->run_id;
-    watchers_.push_back(watcher);
-  }
+  know_talk(accepted->session_id);
+  follow(accepted->run_id);
+}
+
+void Clients::follow(const std::string& run_id) {
+  if (!known_runs_.insert(run_id).second) return;
+  auto watcher = std::make_shared<Watcher>();
+  watcher->run_id = run_id;
+  watchers_.push_back(watcher);
 }
 
 void Clients::cancel_one(Daemon& daemon) {
@@ -314,7 +333,10 @@ void Clients::see(Watcher& watcher, const api::RunStreamEvent& event) {
     }
   } else if (event.has_status() && event.seq() != 0) {
     const auto state = event.status().state();
-    if (state == api::RUN_STATE_COMPLETED && event.status().text() != watcher.text) {
+    // What a compaction did is told by its end only.
+    const Observer::Run* run = observer_.run(watcher.run_id);
+    const bool answers = run == nullptr || !run->state.compacts();
+    if (answers && state == api::RUN_STATE_COMPLETED && event.status().text() != watcher.text) {
       scene_.violate(kStreamExact, "what was streamed is not the answer" + of + ": \"" +
                                        watcher.text + "\" and \"" + event.status().text() + "\"");
     }

@@ -43,7 +43,7 @@ struct Watcher {
 // All functions act on the daemon that is given; what they begin ends with it.
 class Clients {
  public:
-  Clients(Scene& scene, const Observer& observer);
+  Clients(Scene& scene, Observer& observer);
 
   // One more message, of a kind that the dice choose.
   void send(Daemon& daemon);
@@ -57,6 +57,12 @@ class Clients {
   void approve_one(Daemon& daemon);
   // Renames, archives or resets a session.
   void change_session(Daemon& daemon);
+  // Branches, rewinds, pins, unpins, compacts or expands a conversation.
+  void tidy_one(Daemon& daemon);
+  // One more message of `size` bytes in the oldest conversation that is known.
+  void go_on(Daemon& daemon, size_t size);
+  // Compares what the daemon tells of conversations with what is on their tapes.
+  void read_back(Daemon& daemon);
 
   // Whatever is left to do: unanswered messages, watchers of runs that have not ended, questions.
   void finish(Daemon& daemon, bool approve, bool resend);
@@ -78,6 +84,18 @@ class Clients {
   Task<void> watch(Daemon& daemon, std::shared_ptr<Watcher> watcher);
   Task<void> change(Daemon& daemon, std::string session_id, int64_t what);
   void see(Watcher& watcher, const api::RunStreamEvent& event);
+  Task<void> pin(Daemon& daemon, std::string session_id);
+  Task<void> unpin(Daemon& daemon, std::string session_id);
+  Task<void> compact(Daemon& daemon, std::string session_id);
+  Task<void> expand(Daemon& daemon, std::string session_id);
+  Task<void> branch(Daemon& daemon, std::string session_id);
+  Task<void> rewind(Daemon& daemon, std::string session_id);
+  Task<std::string> some_turn(Daemon& daemon, std::string session_id);
+  Task<void> compare(Daemon& daemon, std::string session_id);
+  bool heard(const Daemon& daemon, const char* what, const Status& status);
+  void know_talk(const std::string& session_id);
+  // A watcher of the run, unless it has one.
+  void follow(const std::string& run_id);
   bool excused(const Daemon& daemon, Code code) const;
   template <typename T>
   T& any(std::vector<T>& from) {
@@ -85,13 +103,17 @@ class Clients {
   }
 
   Scene& scene_;
-  const Observer& observer_;
+  Observer& observer_;
   gateway::Caller caller_;
   std::vector<std::shared_ptr<Message>> messages_;
   std::vector<std::shared_ptr<Watcher>> watchers_;  // the first of each run is never left out
   std::set<std::string> known_runs_;
   std::set<std::string> cancelled_;
   std::set<std::string> archived_;
+  std::vector<std::string> talks_;  // sessions, oldest first
+  uint64_t facts_ = 0;
+  uint64_t compactions_ = 0;
+  uint64_t branches_ = 0;
 };
 
 }  // namespace palyra::sim

@@ -26,11 +26,8 @@ struct Exempt {
 };
 const std::vector<Exempt>& exempt() {
   static const std::vector<Point> newest = {Point::kNewest, Point::kTakenOver};
-  static const std::vector<Point> all = {Point::kLost, Point::kUntold, Point::kNewest,
-                                         Point::kTakenOver};
   static const char* const kMore = "what follows from it is in its commit";
   static const char* const kJoin = "only if a message joins the run at that moment";
-  static const char* const kUntoldStory = "no history does that";
   static const std::vector<Exempt> entries = {
       {"run_started", newest, kMore},
       {"run_resumed", newest, kMore},
@@ -38,19 +35,12 @@ const std::vector<Exempt>& exempt() {
       {"context_gathered", newest, kMore},
       {"policy_started", newest, kMore},
       {"answer_rejected", newest, kMore},
-      {"session_created", newest, kMore},
       {"model_turn_interrupted", newest, kJoin, true},
       {"model_turn_failed", newest, kJoin, true},
       {"model_turn_finished", newest, kJoin, true},
       {"timer_fired", newest, kJoin, true},
+      {"compaction_failed", newest, kJoin, true},
       {"tool_call_verified", newest, kJoin, true},
-      {"compaction_started", all, kUntoldStory},
-      {"compaction_finished", all, kUntoldStory},
-      {"compaction_failed", all, kUntoldStory},
-      {"compacted", all, kUntoldStory},
-      {"head_moved", all, kUntoldStory},
-      {"fact_pinned", all, kUntoldStory},
-      {"fact_unpinned", all, kUntoldStory},
   };
   return entries;
 }
@@ -70,7 +60,8 @@ std::vector<std::pair<std::string, int>> rows() {
 
 bool starts_effect(const std::string& type, Point point) {
   if (point == Point::kHappened) return type == "tool_call_started";
-  return type == "tool_call_started" || type == "model_turn_started";
+  return type == "tool_call_started" || type == "model_turn_started" ||
+         type == "compaction_started";
 }
 
 // Null if the cell must be counted.

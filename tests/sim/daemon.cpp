@@ -12,18 +12,18 @@ void Database::Salt::fill(void* out, size_t size) {
   std::memcpy(out, &next_, std::min(size, sizeof next_));
 }
 
-Database::Database(Scene& scene, Observer& observer)
-    : lane(scene.clock), scene_(scene), store(scene.clock, lane, salt_) {
-  store.on_commit([this, &observer](const service::CommitRequest& request,
-                                    const Result<service::CommitResponse>& result) {
-    const auto asked = std::move(asked_.front());
-    asked_.pop_front();
-    observer.saw(asked->daemon, request, result);
-    if (!result.ok()) return;
-    asked->durable = true;
-    if (!asked->orphan) return;
-    for (const auto& [stream, row] : asked->records) scene_.coverage.count(row, Point::kUntold);
-  });
+Database::Database(Scene& scene, Observer& seen_by)
+    : lane(scene.clock), observer(seen_by), scene_(scene), store(scene.clock, lane, salt_) {
+  store.on_commit(
+      [this](const service::CommitRequest& request, const Result<service::CommitResponse>& result) {
+        const auto asked = std::move(asked_.front());
+        asked_.pop_front();
+        observer.saw(asked->daemon, request, result);
+        if (!result.ok()) return;
+        asked->durable = true;
+        if (!asked->orphan) return;
+        for (const auto& [stream, row] : asked->records) scene_.coverage.count(row, Point::kUntold);
+      });
   store.on_step([this](journal::MemoryStore::Step step) {
     const bool here = (step == journal::MemoryStore::Step::kBeforeSync) == crash_before_;
     if (crash_in_ == 0 || !here || --crash_in_ != 0) return;
@@ -161,7 +161,7 @@ Task<void> Daemon::recovery() {
 void Daemon::count_end(bool power, Point newest) {
   for (const auto& flight : ledger_.flights) {
     if (flight.daemon != number) continue;
-    const int row = Coverage::row(flight.tool ? "tool_call_started" : "model_turn_started");
+    const int row = Coverage::row(flight.record);
     scene_.coverage.count(row, flight.happened ? Point::kHappened : Point::kRunning);
   }
   database.count_end(power, newest);

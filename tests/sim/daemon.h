@@ -30,7 +30,7 @@ struct Asked {
 // The database: one store behind all daemons, on a lane of its own, and who asked for what.
 class Database {
  public:
-  Database(Scene& scene, Observer& observer);
+  Database(Scene& scene, Observer& seen_by);
 
   // The power goes: what is not durable is gone.
   void crash();
@@ -43,6 +43,7 @@ class Database {
               journal::Done<service::CommitResponse> done);
 
   Lane lane;
+  Observer& observer;
 
  private:
   class Salt final : public Random {
@@ -95,6 +96,7 @@ class DatabaseClient final : public gateway::testing::StoreJournal {
     return home(StoreJournal::declare(std::move(request)));
   }
   Task<Result<std::string>> put_blob(std::string data) override {
+    database_.observer.tree.blob(data);
     return home(StoreJournal::put_blob(std::move(data)));
   }
   Task<Result<std::string>> get_blob(std::string digest) override {

@@ -115,8 +115,8 @@ void Faults::pause() {
   serving_->lane.paused = true;
   serving_->replace();
   paused_ = std::move(serving_);
-  // Its clients see their connections die and go to the other one.
-  paused_->clients.clear();
+  // Its clients see their connections die and go to the other one; what they had asked of it is
+  // carried out when it wakes, and nobody hears of it.
   clients_.daemon_gone(paused_->number);
   clients_.contended = true;
   const int64_t how = scene_.dice.pick(0, 3);

@@ -42,12 +42,23 @@ class History {
       rules_.rules.push_back(rule);
     }
     messages_left_ = d.pick(3, 6);
+    // In some histories a conversation has been going on, so that there is something to compact.
+    if (d.chance(30)) {
+      long_talk_ = d.pick(7, 9);
+      ledger_.overflow = 6;
+      if (options_.limits.max_tokens > 0) options_.limits.max_tokens = d.pick(6'000, 20'000);
+      if (d.chance(50)) {
+        options_.context_window = 4'000;
+        options_.limits.max_output_tokens = 300;
+      }
+    }
     faults_left_ = d.pick(1, 4);
     faults_ = std::make_unique<Faults>(scene_, database_, clients_,
                                        [this](const std::string& owner) { return boot(owner); });
   }
 
   Outcome play() {
+    talk_long();
     const int64_t longest = scene_.dice.pick(300, 700);
     for (int64_t step = 0; step < longest && !scene_.broken(); ++step) {
       ++scene_.steps;
@@ -59,6 +70,7 @@ class History {
     for (int round = 0; round < 6 && enough_ && !scene_.broken() && add_what_lacks(); ++round) {
       calm();
     }
+    read_back();
     Outcome out;
     if (!scene_.broken()) out = reckon(scene_, database_, observer_, ledger_, clients_);
     if (!scene_.broken() && enough_) check_enough(out);
@@ -78,6 +90,19 @@ class History {
     options.lease_owner = owner;
     return std::make_unique<Daemon>(scene_, database_, ledger_, observer_, ids_, options, rules_,
                                     ++daemons_);
+  }
+
+  // A conversation in which nothing goes wrong.
+  void talk_long() {
+    ledger_.brisk = true;
+    for (; long_talk_ > 0 && !scene_.broken(); --long_talk_) {
+      while (!faults_->serving().ready && run_one()) ++scene_.steps;
+      clients_.go_on(faults_->serving(), options_.context_window < 10'000 ? 1'200 : 0);
+      do {
+        run_until_quiet();
+      } while (!(clients_.all_acknowledged() && all_over()) && run_one());
+    }
+    ledger_.brisk = false;
   }
 
   // Lets a lane go on, or time pass. False if nothing is left to wait for.
@@ -118,6 +143,7 @@ class History {
       if (what < 920) return clients_.approve_one(daemon);
       if (what < 924) return clients_.change_session(daemon);
       if (what < 926) return daemon.recover();
+      if (what < 940) return clients_.tidy_one(daemon);
     }
     run_one();
   }
@@ -153,11 +179,29 @@ class History {
   void epilogue() {
     for (int64_t left = scene_.dice.pick(0, 2); left > 0 && !scene_.broken(); --left) {
       for (int i = 0; i < 50 && !faults_->serving().ready && run_one();) ++i;
-      if (faults_->serving().ready) clients_.change_session(faults_->serving());
+      Daemon& daemon = faults_->serving();
+      if (daemon.ready) {
+        if (scene_.dice.chance(60)) {
+          clients_.tidy_one(daemon);
+        } else {
+          clients_.change_session(daemon);
+        }
+      }
       for (int64_t step = scene_.dice.pick(0, 6); step > 0 && any_ready(); --step) run_one();
       faults_->kill_or_cut_power();
       calm();
     }
+  }
+  // A daemon that was not alone may show a session as it was when it last had it.
+  void read_back() {
+    if (scene_.broken() || !scene_.dice.chance(30)) return;
+    if (clients_.contended) {
+      faults_->kill();
+      calm();
+    }
+    if (scene_.broken() || !faults_->serving().ready) return;
+    clients_.read_back(faults_->serving());
+    run_until_quiet();
   }
   void run_until_quiet() {
     for (int i = 0; i < 100'000 && !scene_.broken() && any_ready(); ++i) {
@@ -213,6 +257,7 @@ class History {
   int daemons_ = 0;
   int64_t messages_left_ = 0;
   int64_t faults_left_ = 0;
+  int64_t long_talk_ = 0;  // messages
 };
 
 }  // namespace

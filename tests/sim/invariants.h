@@ -36,6 +36,19 @@ constexpr char kResumeOnce[] = "resume-once";
 constexpr char kDurableShown[] = "durable-before-shown";
 // A watcher puts the answer together byte by byte, without gap or duplicate.
 constexpr char kStreamExact[] = "stream-exact";
+// A turn follows the head; a head moves between runs only, to a turn of its history.
+constexpr char kTree[] = "tree";
+// A model is shown the turns that the head leads to, as they are or in a summary: each once, in
+// order, no others, and none is missing unless the context says that it was cut.
+constexpr char kPromptPath[] = "prompt-path";
+// What is pinned is in every prompt, word for word and once.
+constexpr char kPinned[] = "pinned";
+// A compaction covers all turns up to one, but not the newest; it is on both tapes or on none; the
+// view that is stored is what the tape says.
+constexpr char kView[] = "view";
+// A run compacts at most once for each reason, in steps that follow each other, and is not refused
+// twice for the same prompt.
+constexpr char kOverflowOnce[] = "overflow-once";
 // Settled plus reserved tokens never exceed the limit.
 constexpr char kBudget[] = "budget";
 // Every run reaches a terminal state; every message is answered.

@@ -61,14 +61,21 @@ std::string Observer::accepted(const std::string& key) const {
   return found == inputs_.end() ? "" : found->second;
 }
 
-// "message 12", wherever in the text.
-void Observer::model_saw(const std::string& text) {
-  constexpr std::string_view kWord = "message ";
-  for (size_t at = text.find(kWord); at != std::string::npos; at = text.find(kWord, at + 1)) {
-    size_t end = at + kWord.size();
-    while (end < text.size() && text[end] >= '0' && text[end] <= '9') ++end;
-    seen_.insert(text.substr(at, end - at));
+bool Observer::busy(const std::string& session_id) const {
+  const auto found = sessions_.find(session_id);
+  return found != sessions_.end() && !found->second.unfinished.empty();
+}
+
+void Observer::model_saw(const service::ChatRequest& request, bool current) {
+  uint64_t last = 0;
+  for (const auto& message : request.messages()) {
+    for (const uint64_t number : numbers_after("message ", message.text())) {
+      seen_.insert(number);
+      last = number;
+    }
   }
+  const Run* run = this->run(tree.run_of(last));
+  if (current && run != nullptr) tree.shown(run->state, request);
 }
 
 void Observer::leases(const service::CommitRequest& request,
@@ -128,12 +135,13 @@ void Observer::saw(int daemon, const service::CommitRequest& request,
       const std::string session_id = stream.substr(kSessionPrefix.size());
       session_ids_.insert(session_id);
       token_for(session_id, request);
+      uint64_t seq = landed.first_seq();
       for (const auto& record : append.records()) {
         if (scene_.trace) {
           scene_.say("  durable by daemon " + std::to_string(daemon) + ": session " +
                      session_id.substr(16) + " " + record.type());
         }
-        session_record(session_id, record);
+        session_record(session_id, seq++, record);
       }
     } else if (is(stream, kRunPrefix)) {
       const std::string run_id = stream.substr(kRunPrefix.size());
@@ -152,16 +160,20 @@ void Observer::saw(int daemon, const service::CommitRequest& request,
       for (const auto& record : append.records()) {
         run_record(daemon, token, run_id, seq++, record);
       }
+      tree.wrote(run_id);
     }
     head = landed.last_seq();
   }
+  tree.committed(request);
 }
 
-void Observer::session_record(const std::string& session_id, const service::NewRecord& record) {
+void Observer::session_record(const std::string& session_id, uint64_t seq,
+                              const service::NewRecord& record) {
   tape::SessionEvent event;
   if (!event.ParseFromString(record.payload())) {
     return scene_.violate(kGapless, "a record of session " + session_id + " cannot be read");
   }
+  tree.record(session_id, seq, event, busy(session_id));
   if (event.has_input_accepted()) {
     const auto& input = event.input_accepted();
     if (!input.idempotency_key().empty() &&
@@ -222,9 +234,25 @@ void Observer::after(int daemon, const std::string& run_id, Run& run, const tape
   switch (event.event_case()) {
     case tape::RunEvent::kRunCreated:
       run.inputs.push_back(event.run_created().input_text());
+      tree.said(run_id, run.inputs.back());
+      session.unfinished.insert(run_id);
       break;
     case tape::RunEvent::kInputAdded:
       run.inputs.push_back(event.input_added().text());
+      tree.said(run_id, run.inputs.back());
+      if (state.compacts()) {
+        scene_.violate(kSteerSeen, run.inputs.back() + " joined run " + run_id +
+                                       ", which only compacts and asks no model for an answer");
+      }
+      break;
+    case tape::RunEvent::kContextGathered:
+      tree.gathered(run_id, state.created.session_id());
+      break;
+    case tape::RunEvent::kModelTurnStarted:
+    case tape::RunEvent::kModelTurnFailed:
+    case tape::RunEvent::kCompactionStarted:
+    case tape::RunEvent::kCompactionFinished:
+      compacting(run, event);
       break;
     case tape::RunEvent::kRunStarted:
       if (!session.active_run.empty()) {
@@ -265,17 +293,44 @@ void Observer::after(int daemon, const std::string& run_id, Run& run, const tape
     }
     case tape::RunEvent::kRunCompleted:
       for (const auto& input : run.inputs) {
-        if (seen_.count(input) != 0) continue;
-        scene_.violate(kSteerSeen, "run " + run_id + " completed and the model never saw " + input);
+        for (const uint64_t message : numbers_after("message ", input)) {
+          if (seen_.count(message) != 0) continue;
+          scene_.violate(kSteerSeen,
+                         "run " + run_id + " completed and the model never saw " + input);
+        }
       }
       break;
     default:
       break;
   }
+  if (state.terminal()) session.unfinished.erase(run_id);
   if (state.terminal() && session.active_run == run_id) session.active_run.clear();
   const int64_t limit = state.limits().max_tokens();
   if (limit > 0 && !state.overrun && state.settled_tokens + state.reserved_tokens > limit) {
     scene_.violate(kBudget, "run " + run_id + " exceeded its budget");
+  }
+}
+
+// Once for each reason; and a prompt that the model refused as too long is sent again only behind
+// it.
+void Observer::compacting(Run& run, const tape::RunEvent& event) {
+  const std::string of = " of run " + run.state.run_id();
+  if (event.has_model_turn_started()) {
+    if (run.overflowed == event.model_turn_started().turn())
+      scene_.violate(kOverflowOnce, "a prompt was sent again as it was" + of);
+  } else if (event.has_model_turn_failed()) {
+    const auto& failed = event.model_turn_failed();
+    if (failed.kind() == service::FAILURE_KIND_CONTEXT_OVERFLOW) run.overflowed = failed.turn();
+  } else if (event.has_compaction_finished()) {
+    run.overflowed = 0;
+    run.more = event.compaction_finished().more();
+    run.compacted.insert(run.compacting);
+  } else {
+    const auto& started = event.compaction_started();
+    if (run.compacted.count(started.trigger()) != 0 && !run.more) {
+      scene_.violate(kOverflowOnce, "two compactions for the same reason" + of);
+    }
+    run.compacting = started.trigger();
   }
 }
 

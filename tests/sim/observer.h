@@ -2,12 +2,14 @@
 #pragma once
 
 #include "palyra/service/v1/journal.pb.h"
+#include "palyra/service/v1/provider.pb.h"
 #include "palyra/status.hpp"
 #include "palyra/tape/v1/run.pb.h"
 #include "palyra/tape/v1/session.pb.h"
 #include "plugins/gateway/replay/check.h"
 #include "plugins/gateway/run/state.h"
 #include "tests/sim/scene.h"
+#include "tests/sim/tree.h"
 
 #include <cstdint>
 #include <map>
@@ -19,9 +21,6 @@
 namespace palyra::sim {
 
 namespace common = palyra::common::v1;
-namespace run = palyra::gateway::run;
-namespace service = palyra::service::v1;
-namespace tape = palyra::tape::v1;
 
 // The id that the simulated model gives every call, out of {"id":"17"}.
 std::string id_of(const std::string& arguments_json);
@@ -30,7 +29,7 @@ std::string id_of(const std::string& arguments_json);
 // nobody has been told of it: what it knows is exactly what may be acknowledged, shown or acted on.
 class Observer {
  public:
-  explicit Observer(Scene& scene) : scene_(scene) {}
+  explicit Observer(Scene& scene) : tree(scene), scene_(scene) {}
 
   // A commit that `daemon` asked for has been carried out, or refused.
   void saw(int daemon, const service::CommitRequest& request,
@@ -42,6 +41,11 @@ class Observer {
     uint64_t token = 0;  // under which its newest record was written
     std::vector<std::string> inputs;
     bool active = false;
+    tape::CompactionTrigger compacting = tape::COMPACTION_TRIGGER_UNSPECIFIED;  // the newest
+    std::set<tape::CompactionTrigger> compacted;  // for which reasons it was
+    bool more = false;                            // the newest was one step of some
+    uint32_t overflowed =
+        0;  // the turn whose prompt the model refused, and nothing was compacted since
   };
   // Null if it has no record.
   const Run* run(const std::string& run_id) const;
@@ -56,8 +60,8 @@ class Observer {
     std::string name;
     std::map<uint32_t, Start> starts;  // by attempt
   };
-  // A request to the model has this message.
-  void model_saw(const std::string& text);
+  // The model was asked for an answer. `current`: by a daemon that nobody took over from.
+  void model_saw(const service::ChatRequest& request, bool current);
 
   // By the model's id; null if it was never started.
   const Call* call(const std::string& id) const;
@@ -67,6 +71,10 @@ class Observer {
   // The run that the input with this key belongs to; empty if it was not accepted.
   std::string accepted(const std::string& key) const;
   const std::set<std::string>& sessions() const { return session_ids_; }
+  // A run of the session has not ended.
+  bool busy(const std::string& session_id) const;
+
+  Tree tree;
 
  private:
   struct Lease {
@@ -77,6 +85,7 @@ class Observer {
   struct Session {
     std::string active_run;
     uint64_t resets = 0;
+    std::set<std::string> unfinished;  // runs
   };
   struct Approval {
     std::string run_id;
@@ -95,10 +104,12 @@ class Observer {
   uint64_t token_for(const std::string& session_id, const service::CommitRequest& request);
   void run_record(int daemon, uint64_t token, const std::string& run_id, uint64_t seq,
                   const service::NewRecord& record);
-  void session_record(const std::string& session_id, const service::NewRecord& record);
+  void session_record(const std::string& session_id, uint64_t seq,
+                      const service::NewRecord& record);
   void before(const Run& run, uint64_t token, const tape::RunEvent& event);
   void after(int daemon, const std::string& run_id, Run& run, const tape::RunEvent& event,
              int64_t wall_ns);
+  void compacting(Run& run, const tape::RunEvent& event);
   void call_started(int daemon, const std::string& run_id, const Run& run,
                     const tape::ToolCallStarted& started);
   void judged(const Run& run, const tape::PolicyEvaluated& judged, int64_t wall_ns);
@@ -112,7 +123,7 @@ class Observer {
   std::map<std::string, Call> calls_;
   std::map<std::string, Approval> approvals_;
   std::map<std::string, std::string> inputs_;  // key -> run
-  std::set<std::string> seen_;                 // messages, by the model
+  std::set<uint64_t> seen_;                    // messages, by the model
 };
 
 }  // namespace palyra::sim

@@ -11,8 +11,8 @@ namespace {
 // daemon's end counts what it leaves before it destroys it.
 class InFlight {
  public:
-  InFlight(Ledger& ledger, int daemon, bool tool) : ledger_(ledger) {
-    at_ = ledger_.flights.insert(ledger_.flights.end(), {daemon, tool, false});
+  InFlight(Ledger& ledger, int daemon, const char* record) : ledger_(ledger) {
+    at_ = ledger_.flights.insert(ledger_.flights.end(), {daemon, record, false});
   }
   ~InFlight() { ledger_.flights.erase(at_); }
   InFlight(const InFlight&) = delete;
@@ -48,6 +48,11 @@ std::shared_ptr<const gateway::Catalogue> all_tools() {
   return catalogue;
 }
 
+bool asks_for_summary(const service::ChatRequest& request) {
+  return request.messages(request.messages_size() - 1).text().find("Write the summary now.") !=
+         std::string::npos;
+}
+
 // Waits until it is cancelled or the time is up; true if it was cancelled.
 Task<bool> hang(Lane& lane, int64_t until_ns, CancelToken cancel) {
   Slot<bool> over;
@@ -76,15 +81,28 @@ Task<gateway::ChatOutcome> Model::chat(std::string, service::ChatRequest request
                                        std::function<void(const service::ChatEvent&)> on_event,
                                        CancelToken cancel) {
   Dice& dice = scene_.dice;
-  const InFlight flight(ledger_, daemon_, false);
-  for (const auto& message : request.messages()) observer_.model_saw(message.text());
+  const bool summary = asks_for_summary(request);
+  const InFlight flight(ledger_, daemon_, summary ? "compaction_started" : "model_turn_started");
+  if (!summary) observer_.model_saw(request, ledger_.replaced.count(daemon_) == 0);
   gateway::ChatOutcome outcome;
+  if (ledger_.brisk) {
+    co_await linger(scene_, lane_);
+    answer(request, outcome, on_event);
+    co_return outcome;
+  }
   outcome.result.mutable_usage()->set_input_tokens(dice.pick(1, 20));
   outcome.result.mutable_usage()->set_output_tokens(dice.pick(1, 20));
+  if (!summary && dice.chance(static_cast<int>(ledger_.overflow))) {
+    co_await linger(scene_, lane_);
+    outcome.status = Status(Code::kInvalidArgument, "the prompt is too long");
+    outcome.failure.set_kind(service::FAILURE_KIND_CONTEXT_OVERFLOW);
+    co_return outcome;
+  }
   const int64_t parts = dice.pick(0, 2);
   const bool deaf = dice.chance(20);
   for (int64_t i = 0; i < parts; ++i) {
     co_await linger(scene_, lane_);
+    if (summary) break;
     if (cancel.cancelled() && !deaf) {
       outcome.status = Status(Code::kCancelled, "cancelled");
       co_return outcome;
@@ -109,7 +127,7 @@ Task<gateway::ChatOutcome> Model::chat(std::string, service::ChatRequest request
     co_return outcome;
   }
   co_await linger(scene_, lane_);
-  if (dice.chance(10)) {
+  if (dice.chance(summary ? 30 : 10)) {
     const bool transient = dice.chance(85);
     outcome.status = Status(Code::kUnavailable, "the model is away",
                             transient ? uint32_t{PALYRA_ERROR_RETRYABLE} : 0U);
@@ -117,7 +135,30 @@ Task<gateway::ChatOutcome> Model::chat(std::string, service::ChatRequest request
                                        : service::FAILURE_KIND_BAD_REQUEST);
     co_return outcome;
   }
+  answer(request, outcome, on_event);
+  co_return outcome;
+}
+
+// The messages that it was shown, a call of some tools, an answer or nothing.
+void Model::answer(const service::ChatRequest& request, gateway::ChatOutcome& outcome,
+                   const std::function<void(const service::ChatEvent&)>& on_event) {
+  Dice& dice = scene_.dice;
   outcome.result.set_finish_reason(service::FINISH_REASON_STOP);
+  if (asks_for_summary(request)) {
+    if (!ledger_.brisk && dice.chance(5)) return;
+    service::ChatEvent event;
+    std::string text = "It was about";
+    for (const uint64_t number : numbers_after("message ", request.messages(1).text())) {
+      text += " message " + std::to_string(number);
+    }
+    event.set_text_delta(text);
+    return on_event(event);
+  }
+  if (ledger_.brisk) {
+    service::ChatEvent event;
+    event.set_text_delta("heard");
+    return on_event(event);
+  }
   const bool few = ledger_.proposed < ledger_.proposed_at_least;
   if (request.tools_size() > 0 && (few || dice.chance(35))) {
     outcome.result.set_finish_reason(service::FINISH_REASON_TOOL_CALLS);
@@ -140,7 +181,6 @@ Task<gateway::ChatOutcome> Model::chat(std::string, service::ChatRequest request
     event.set_text_delta("the answer is " + std::to_string(dice.pick(0, 9)));
     on_event(event);
   }
-  co_return outcome;
 }
 
 Tools::Tools(Scene& scene, Lane& lane, Ledger& ledger, const Observer& observer, int daemon)
@@ -200,7 +240,7 @@ Task<Result<service::InvokeResult>> Tools::invoke(
   Dice& dice = scene_.dice;
   const std::string id = id_of(request.arguments_json());
   begun(request, id);
-  InFlight flight(ledger_, daemon_, true);
+  InFlight flight(ledger_, daemon_, "tool_call_started");
   const int64_t steps = dice.pick(1, 3);
   const int64_t effect_at = dice.pick(1, steps);
   const bool deaf = dice.chance(30);

@@ -23,10 +23,10 @@ struct Ledger {
     int effects = 0;
     bool not_happened = false;  // the tool said so since the newest attempt
   };
-  // A call or a model turn that is under way.
+  // What is under way: a tool call, a model turn or a summary, by the record that says so.
   struct Flight {
     int daemon = 0;
-    bool tool = false;
+    const char* record = "";
     bool happened = false;
   };
   std::map<std::string, Record> calls;  // by id
@@ -36,6 +36,8 @@ struct Ledger {
   uint64_t proposed = 0;
   uint64_t proposed_at_least = 7;  // before the model may answer at once
   uint64_t effects = 0;
+  bool brisk = false;    // the model answers at once and well
+  int64_t overflow = 1;  // percent of prompts that it takes for too long
 };
 
 class Model final : public gateway::Providers {
@@ -52,6 +54,9 @@ class Model final : public gateway::Providers {
   std::vector<std::string> instances() const override { return {"fake"}; }
 
  private:
+  void answer(const service::ChatRequest& request, gateway::ChatOutcome& outcome,
+              const std::function<void(const service::ChatEvent&)>& on_event);
+
   Scene& scene_;
   Lane& lane_;
   Ledger& ledger_;

@@ -28,6 +28,7 @@ class Reckoning {
       check_run(run_id, run);
     }
     for (const auto& message : clients_.messages()) check_message(*message);
+    for (const auto& digest : observer_.tree.artifacts()) check_artifact(digest);
     out_.digest = digest::sha256(hashes_);
     return std::move(out_);
   }
@@ -47,6 +48,15 @@ class Reckoning {
       } else {
         hashes_ += verified->head_hash();
       }
+    });
+    run_all();
+  }
+
+  void check_artifact(const std::string& digest) {
+    service::GetBlobRequest request;
+    request.set_digest(digest);
+    database_.store.get_blob(std::move(request), [&](Result<service::GetBlobResponse> blob) {
+      if (!blob.ok()) scene_.violate(kView, "a summary that a record names is not in the store");
     });
     run_all();
   }
