@@ -156,7 +156,10 @@ TEST_F(AuditTest, AnExportWithoutAnArchivedFileSaysSoAndTheFileMakesItWhole) {
   EXPECT_EQ(piped.exit_code, 76);
   EXPECT_THAT(piped.out, HasSubstr("{\"missing\":["));
 
-  Finished said = verifier({"--key", key_file_, file("e.ndjson")});
+  Finished said = daemon_.cli({"audit", "verify"});
+  EXPECT_EQ(said.exit_code, 76) << said.err;
+  EXPECT_THAT(said.out, HasSubstr(name));
+  said = verifier({"--key", key_file_, file("e.ndjson")});
   EXPECT_EQ(said.exit_code, 2) << said.out;
   EXPECT_THAT(said.out, HasSubstr("lacks the archived file " + name));
   said = verifier({"--key", key_file_, "--segments", file("found"), file("e.ndjson")});

@@ -149,7 +149,8 @@ Task<Status> StoreVerifier::find_elsewhere(tape::StreamHead head, uint64_t numbe
   auto found = co_await journal_.read(std::move(read));
   const bool there =
       found.ok() && found->records_size() == 1 && found->records(0).seq() == head.seq();
-  if (!found.ok() && found.status().code() != Code::kDataLoss) co_return found.status();
+  const Code code = found.status().code();
+  if (!found.ok() && code != Code::kDataLoss && code != Code::kNotFound) co_return found.status();
   if (there && found->records(0).hash() == head.hash()) co_return Status();
   if (told_.size() < kMaxTold && !told_.insert(head.stream()).second) co_return Status();
   std::string words = checkpoint_name(number) + " names this record, and ";
@@ -163,6 +164,33 @@ Task<Status> StoreVerifier::find_elsewhere(tape::StreamHead head, uint64_t numbe
     words += "it is gone";
   }
   bad(head.stream(), head.seq(), std::move(words));
+  co_return Status();
+}
+
+// Archived records are in files, which anybody may have touched.
+Task<Status> StoreVerifier::check_archive(Send<api::VerifyStoreEvent> send) {
+  std::string after;
+  do {
+    pb::ListStreamsRequest list;
+    list.set_after(after);
+    list.set_up_to(up_to_);
+    list.set_look_for_files(true);
+    auto page = co_await audit_.list_streams(std::move(list));
+    if (!page.ok()) co_return page.status();
+    for (const pb::StreamInfo& info : page->streams()) {
+      for (const pb::SegmentClosed& gone : info.missing()) {
+        bad(info.stream(), gone.first_seq(),
+            "and those up to " + std::to_string(gone.last_seq()) +
+                " are archived, and their file " + digest::to_hex(gone.archive_digest()) +
+                ".ndjson.gz is missing or was altered; put it back (palyra storage status says "
+                "where)");
+        if (told_.size() < kMaxTold) told_.insert(info.stream());
+      }
+    }
+    after = page->next_after();
+    api::VerifyStoreEvent progress = event();
+    if (!co_await send(std::move(progress))) co_return left();
+  } while (!after.empty());
   co_return Status();
 }
 
@@ -265,6 +293,7 @@ void StoreVerifier::result(api::VerifyStoreResult& out) const {
 
 Task<Status> StoreVerifier::run(Send<api::VerifyStoreEvent> send) {
   Status status = co_await check_records(send);
+  if (status.ok() && archived_ > 0) status = co_await check_archive(send);
   if (status.ok()) status = co_await check_checkpoints(send);
   if (!status.ok()) co_return status;
   check_witness();

@@ -29,6 +29,7 @@ class StoreVerifier {
 
  private:
   Task<Status> check_records(Send<api::VerifyStoreEvent> send);
+  Task<Status> check_archive(Send<api::VerifyStoreEvent> send);
   Task<Status> check_checkpoints(Send<api::VerifyStoreEvent> send);
   Task<Status> check_heads(tape::Checkpoint checkpoint);
   Task<Status> find_elsewhere(tape::StreamHead head, uint64_t number);

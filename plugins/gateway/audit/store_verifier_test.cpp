@@ -169,6 +169,36 @@ TEST_F(StoreVerifierTest, GoesOnWhereItWasStopped) {
 
 Task<bool> wait_for(Slot<bool> slot) { co_return co_await slot; }
 
+TEST_F(StoreVerifierTest, AnArchivedFileThatIsMissingOrAlteredIsNamedAndTheRestIsChecked) {
+  desk.append("run/1", 5);
+  desk.append("run/2", 2);
+  desk.cover();
+  pb::ArchiveRequest archive;
+  archive.set_stream("run/1");
+  desk.store.archive(archive, [](const auto&) {});
+  desk.executor.run_until_idle();
+  auto whole = desk.verified();
+  ASSERT_TRUE(whole.ok()) << whole.status().to_string();
+  EXPECT_TRUE(whole->result().ok());
+  auto& files = desk.store.files().files;
+  ASSERT_EQ(files.size(), 1u);
+  const std::string name = files.begin()->first;
+  for (const bool altered : {true, false}) {
+    if (altered) {
+      files[name] = "other";
+    } else {
+      files.clear();
+    }
+    const auto verified = desk.verified();
+    ASSERT_TRUE(verified.ok()) << verified.status().to_string();
+    EXPECT_FALSE(verified->result().ok());
+    ASSERT_EQ(verified->first_bad_size(), 1) << verified->ShortDebugString();
+    EXPECT_EQ(verified->first_bad(0).stream(), "run/1");
+    EXPECT_NE(verified->first_bad(0).reason().find(name), std::string::npos);
+    EXPECT_GT(verified->result().checkpoints(), 0u);
+  }
+}
+
 TEST_F(StoreVerifierTest, OneVerificationAtATime) {
   const Slot<bool> never;
   Send<api::VerifyStoreEvent> held = [never](api::VerifyStoreEvent) { return wait_for(never); };

@@ -5,7 +5,6 @@
 #include "plugins/gateway/audit/audit_impl.h"
 #include "plugins/gateway/audit/checkpointer.h"
 #include "plugins/gateway/ports/testing/store_journal.h"
-#include "plugins/gateway/ports/testing/store_journal_audit.h"
 #include "plugins/journal/memory/store.h"
 
 #include <memory>
@@ -61,9 +60,9 @@ class Desk {
   }
 
   void start(SigningKey key = test_key()) {
-    checkpointer = std::make_unique<Checkpointer>(clock, executor, journal, journal_audit,
-                                                  std::move(key), options_);
-    audit = std::make_unique<AuditImpl>(clock, executor, journal, journal_audit, *checkpointer);
+    checkpointer =
+        std::make_unique<Checkpointer>(clock, executor, journal, journal, std::move(key), options_);
+    audit = std::make_unique<AuditImpl>(clock, executor, journal, journal, *checkpointer);
     started = run(checkpointer->start());
   }
   void stop() {
@@ -156,7 +155,6 @@ class Desk {
   SeededRandom random;
   palyra::journal::MemoryStore store{clock, executor, random};
   gateway::testing::StoreJournal journal{store};
-  gateway::testing::StoreJournalAudit journal_audit{store};
   TaskScope scope;
   std::unique_ptr<Checkpointer> checkpointer;
   std::unique_ptr<AuditImpl> audit;

@@ -11,11 +11,12 @@ namespace palyra::gateway {
 class JournalAudit {
  public:
   virtual ~JournalAudit() = default;
-  virtual Task<Result<service::v1::HeadsResponse>> heads(service::v1::HeadsRequest request) = 0;
-  virtual Task<Result<service::v1::VerifyStoreResponse>> verify_store(
-      service::v1::VerifyStoreRequest request) = 0;
-  virtual Task<Result<service::v1::ListStreamsResponse>> list_streams(
-      service::v1::ListStreamsRequest request) = 0;
+  virtual Task<Result<::palyra::service::v1::HeadsResponse>> heads(
+      ::palyra::service::v1::HeadsRequest request) = 0;
+  virtual Task<Result<::palyra::service::v1::VerifyStoreResponse>> verify_store(
+      ::palyra::service::v1::VerifyStoreRequest request) = 0;
+  virtual Task<Result<::palyra::service::v1::ListStreamsResponse>> list_streams(
+      ::palyra::service::v1::ListStreamsRequest request) = 0;
 };
 
 }  // namespace palyra::gateway

@@ -1,8 +1,10 @@
-// The gateway's journal over a store in the same process, for tests and the simulation.
+// The gateway's journal, with what the audit needs of it, over a store in the same process, for
+// tests and the simulation.
 #pragma once
 
 #include "palyra/task.hpp"
 #include "plugins/common/digest/digest.h"
+#include "plugins/gateway/ports/journal_audit.h"
 #include "plugins/gateway/ports/ports.h"
 #include "plugins/journal/store.h"
 
@@ -14,7 +16,7 @@ namespace palyra::gateway::testing {
 
 // On the lane on which the store completes. A completion that never comes (a crash) leaves its task
 // suspended; whoever owns the tasks ends them.
-class StoreJournal : public Journal {
+class StoreJournal : public Journal, public JournalAudit {
  public:
   explicit StoreJournal(palyra::journal::Store& store) : store_(store) {}
 
@@ -89,6 +91,23 @@ class StoreJournal : public Journal {
       out += part->data();
       if (part->data().empty() || out.size() >= part->size()) co_return out;
     }
+  }
+
+  // JournalAudit.
+  Task<Result<palyra::service::v1::HeadsResponse>> heads(
+      palyra::service::v1::HeadsRequest request) override {
+    return call<palyra::service::v1::HeadsResponse>(&palyra::journal::Store::heads,
+                                                    std::move(request));
+  }
+  Task<Result<palyra::service::v1::VerifyStoreResponse>> verify_store(
+      palyra::service::v1::VerifyStoreRequest request) override {
+    return call<palyra::service::v1::VerifyStoreResponse>(&palyra::journal::Store::verify_store,
+                                                          std::move(request));
+  }
+  Task<Result<palyra::service::v1::ListStreamsResponse>> list_streams(
+      palyra::service::v1::ListStreamsRequest request) override {
+    return call<palyra::service::v1::ListStreamsResponse>(&palyra::journal::Store::list_streams,
+                                                          std::move(request));
   }
 
   size_t commits() const { return commits_; }
