@@ -227,7 +227,7 @@ TEST(ReportTest, AKillBeforeTheAcknowledgementIsAdmission) {
   EXPECT_EQ(in_life(1).at(Phase::kToolKeyed), 1);
   EXPECT_EQ(in_life(1).between, 1);
   EXPECT_EQ(classify({kill}, {}, tapes).at(Phase::kAdmission), 1);
-  EXPECT_THAT(missing(in_life(1)), SizeIs(8));
+  EXPECT_THAT(missing(in_life(1)), SizeIs(10));
 }
 
 TEST(PlanTest, EachAimComesAsOftenAsTheOthers) {

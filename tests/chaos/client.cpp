@@ -213,6 +213,11 @@ void Client::react(const Access& access, Stream& stream, Input& input,
     stream.Write(request);
   } else if (event.has_tape() && event.tape().type() == "model_turn_started") {
     arena_.moment(Moment::kModelStarted, input);
+  } else if (event.has_tape() && event.tape().type() == "timer_started") {
+    arena_.moment(Moment::kRetrying, input);
+  } else if (input.behind && event.has_status() &&
+             event.status().state() == api::RUN_STATE_QUEUED) {
+    arena_.moment(Moment::kQueued, input);
   } else if (event.has_tape() && event.tape().type() == "tool_call_started") {
     if (input.cancel && !input.cancel_acknowledged) cancel(access, input);
     arena_.moment(Moment::kToolStarted, input);

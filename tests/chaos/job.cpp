@@ -113,6 +113,14 @@ void write_aimed(Input& input, Aim aim, Random& random) {
         writer.call(ToolKind::kVerifiable, true);
       }
       break;
+    case Aim::kRetry:
+      input.model = "scripted/rules";
+      input.may_fail = true;
+      input.text += "stumble";
+      break;
+    case Aim::kQueued:
+      writer.deltas(30, 600);
+      break;
     default:
       writer.deltas(1 + draw(random, 30), 1 + draw(random, 600));
       break;
@@ -124,15 +132,19 @@ void write_aimed(Input& input, Aim aim, Random& random) {
 Job make_job(const std::string& label, Aim aim, Random& random) {
   Job job;
   const bool aimed = aim != Aim::kAnywhere && aim != Aim::kRecovery && chance(random, 66);
-  if (chance(random, 30)) {
+  const bool queues = aimed && aim == Aim::kQueued;
+  if (!queues && chance(random, 30)) {
     job.way = Job::Way::kRoute;
     job.conversation =
         chance(random, 40) ? "shared-" + std::to_string(draw(random, 2)) : "room-" + label;
   }
-  const int64_t most = job.way == Job::Way::kStream && chance(random, 40) ? 1 + draw(random, 3) : 1;
+  const int64_t most = queues                                               ? 3
+                       : job.way == Job::Way::kStream && chance(random, 40) ? 1 + draw(random, 3)
+                                                                            : 1;
   for (int64_t i = 0; i < most; ++i) {
     Input input;
     input.label = label + "." + std::to_string(i);
+    input.behind = i > 0;
     input.model = chance(random, 30) ? "fast/rules" : "embedded/rules";
     input.deny = chance(random, 15);
     if (aimed) {
@@ -172,6 +184,9 @@ const char* script() {
     text: This is the first link.
     tool_calls:
       - {name: test.keyed, arguments: {value: chain, delay_ms: 5}}
+  - when: {contains: stumble, in: user}
+    text: This is cut off, however often it is tried.
+    failure: {kind: unavailable, message: scripted, after_bytes: 9}
   - when: {contains: flaky, in: user}
     once: true
     text: This is cut off in the middle of a word.

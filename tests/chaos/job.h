@@ -20,7 +20,8 @@ struct Input {
   size_t text_bytes = 0;             // of its answer, if the message says so; 0 = it does not
   bool deny = false;                 // what its approvals become
   bool cancel = false;               // cancelled while its tool runs
-  bool may_fail = false;             // its model fails once in every life of the daemon
+  bool may_fail = false;             // its model fails, once in every life of the daemon or always
+  bool behind = false;               // another message of its stream is answered first
 
   RunView view;  // what its client saw
   bool cancel_acknowledged = false;

@@ -30,6 +30,13 @@ Plan make_plan(Aim aim, Random& random) {
       plan.trigger = how == 0 ? Trigger::kSpin : Trigger::kAtOnce;
       plan.spin_us = draw(random, 1'500);
       break;
+    case Aim::kRetry:
+      plan.trigger = how == 0 ? Trigger::kAtOnce : Trigger::kSpin;
+      plan.spin_us = draw(random, 50'000);
+      break;
+    case Aim::kQueued:
+      plan.skip = static_cast<int>(draw(random, 3));
+      break;
     case Aim::kFinishing:
       plan.skip = static_cast<int>(draw(random, 4));
       plan.trigger = how == 0 ? Trigger::kSpin : Trigger::kAtOnce;
@@ -98,6 +105,10 @@ bool fits(const Plan& plan, Moment moment, ToolKind tool) {
     case Aim::kApproval:
       return plan.trigger == Trigger::kSpin ? moment == Moment::kDeciding
                                             : moment == Moment::kAsked;
+    case Aim::kRetry:
+      return moment == Moment::kRetrying;
+    case Aim::kQueued:
+      return moment == Moment::kQueued;
     case Aim::kFinishing:
       return plan.trigger == Trigger::kSpin ? moment == Moment::kAllDeltas
                                             : moment == Moment::kEnded;
@@ -126,6 +137,10 @@ const char* name_of(Aim aim) {
       return "tool verifiable";
     case Aim::kApproval:
       return "approval";
+    case Aim::kRetry:
+      return "retry";
+    case Aim::kQueued:
+      return "queued";
     case Aim::kFinishing:
       return "finishing";
     case Aim::kRecovery:

@@ -24,6 +24,8 @@ enum class Aim {
   kToolOpaque,
   kToolVerifiable,
   kApproval,
+  kRetry,   // while a run waits before it asks the model again
+  kQueued,  // while a run waits behind another one
   kFinishing,
   kRecovery,
   kStore,  // in an operation of the journal's files
@@ -40,6 +42,8 @@ enum class Moment {
   kToolStarted,
   kAsked,
   kDeciding,  // a decision is about to be sent
+  kRetrying,  // the wait before another attempt began
+  kQueued,    // a message was taken that waits behind another one
   kEnded,
   kOther,
 };

@@ -64,9 +64,10 @@ StoreCounts count_store(const std::vector<Kill>& kills) {
 
 std::vector<Phase> missing(const PhaseCounts& counts) {
   std::vector<Phase> phases;
-  for (const Phase phase : {Phase::kAdmission, Phase::kModelTurn, Phase::kToolNone,
-                            Phase::kToolKeyed, Phase::kToolOpaque, Phase::kToolVerifiable,
-                            Phase::kApproval, Phase::kFinished, Phase::kRecovery}) {
+  for (const Phase phase :
+       {Phase::kAdmission, Phase::kModelTurn, Phase::kToolNone, Phase::kToolKeyed,
+        Phase::kToolOpaque, Phase::kToolVerifiable, Phase::kApproval, Phase::kTimer, Phase::kQueued,
+        Phase::kFinished, Phase::kRecovery}) {
     if (counts.at(phase) == 0) phases.push_back(phase);
   }
   return phases;
@@ -93,8 +94,9 @@ Aim aim_at(Phase phase) {
     case Phase::kRecovery:
       return Aim::kRecovery;
     case Phase::kTimer:
+      return Aim::kRetry;
     case Phase::kQueued:
-      break;
+      return Aim::kQueued;
   }
   return Aim::kAnywhere;
 }
