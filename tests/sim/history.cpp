@@ -155,8 +155,9 @@ class History {
     for (int round = 0; round < 4'000 && !scene_.broken(); ++round) {
       run_until_quiet();
       const bool alone = faults_->calm();
-      // Two daemons that contended for a session may both have let go of it; a restart ends that.
-      if (clients_.contended && alone && round == 300) faults_->kill();
+      // Two daemons that contended for a session may both have let go of it; a restart ends that,
+      // whenever nothing has gone on for long.
+      if (clients_.contended && alone && round % 300 == 299) faults_->kill();
       Daemon& daemon = faults_->serving();
       if (!daemon.ready || (clients_.contended && round % 8 == 0)) daemon.recover();
       if (daemon.ready) clients_.finish(daemon, approve, round % 8 == 0);
