@@ -179,6 +179,7 @@ class GatewayPlugin : public Plugin {
     });
     audit_ = std::make_unique<AuditImpl>(host().clock(), host().executor(), *journal_, *journal_,
                                          *checkpointer_);
+    gateway_->index_searches(*journal_);
     journal_backup_ = std::make_unique<BackupClient>(host());
     backups_ = std::make_unique<Backups>(*journal_backup_);
     admin_->set_backup(*journal_backup_);

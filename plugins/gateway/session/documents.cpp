@@ -45,6 +45,7 @@ std::vector<service::DeclareRequest> declarations() {
   out.push_back(declaration(kInputs, {}));
   out.push_back(declaration(kPartials, {}));
   out.push_back(declaration(kViews, {}));
+  out.push_back(declaration(kSaid, {{"words", service::INDEX_KIND_TEXT}}));
   return out;
 }
 

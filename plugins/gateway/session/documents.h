@@ -29,6 +29,7 @@ inline constexpr char kApprovals[] = "approvals";  // api::Approval by approval 
 inline constexpr char kInputs[] = "inputs";        // api::RouteMessageResponse by hashed key
 inline constexpr char kPartials[] = "partials";    // tape::ModelTurnInterrupted by run id
 inline constexpr char kViews[] = "views";          // store::SessionView by session id
+inline constexpr char kSaid[] = "said";            // words of runs by run id; see search_index.h
 inline constexpr char kAuditStream[] = "audit";
 
 // The channel of sessions in which runs are repeated; no credential speaks on it.

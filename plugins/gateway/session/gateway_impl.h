@@ -7,6 +7,7 @@
 #include "plugins/gateway/replay/replays.h"
 #include "plugins/gateway/run_loop/run_loop.h"
 #include "plugins/gateway/session/documents.h"
+#include "plugins/gateway/session/search_index.h"
 #include "plugins/gateway/session/session.h"
 #include "plugins/gateway/sessions.h"
 
@@ -27,6 +28,11 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
  public:
   GatewayImpl(World world, Options options, policy::PolicyRules rules);
   ~GatewayImpl() override;
+
+  // From then on searches use an index of what was said, and keep it up. `heads` outlives this.
+  void index_searches(JournalAudit& heads) {
+    search_index_ = std::make_unique<SearchIndex>(environment_.world, heads);
+  }
 
   // After a reload of the configuration.
   void set_policy(policy::PolicyRules rules) { environment_.set_rules(std::move(rules)); }
@@ -204,7 +210,14 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   Task<void> fill_previews(api::TurnInfo* info);
 
   // search.cpp
+  struct Search;
   Task<bool> is_replay(std::string session_id);
+  Task<Status> look_at(std::shared_ptr<Search> search, api::Run run);
+  Task<Status> search_titles(std::shared_ptr<Search> search);
+  // Runs that the index does not cover yet; false if they are too many, and it is of no use.
+  Task<Result<bool>> search_uncovered(std::shared_ptr<Search> search);
+  Task<Status> search_words(std::shared_ptr<Search> search);
+  Task<Status> search_runs(std::shared_ptr<Search> search);
 
   // explain.cpp
   Task<Result<run::Piece>> compile_again(std::shared_ptr<const run::State> state,
@@ -236,7 +249,8 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   std::unordered_map<std::string, std::shared_ptr<RunLoop>> runs_;
   bool draining_ = false;
   bool declared_ = false;
-  Environment environment_;  // last: its tasks end before what they use
+  std::unique_ptr<SearchIndex> search_index_;  // null = searches look at runs, newest first
+  Environment environment_;                    // last: its tasks end before what they use
 };
 
 }  // namespace palyra::gateway

@@ -119,7 +119,11 @@ Task<Result<service::CommitResponse>> Keeper::erase_stream(std::string stream, u
 
 Task<Status> Keeper::empty_run(std::shared_ptr<Session> session, api::Run run) {
   World& world = gateway_.environment_.world;
+  // The index must not have read before what is written now and write after it.
+  Mutex::Guard index;
+  if (gateway_.search_index_) index = co_await gateway_.search_index_->lock();
   service::CommitRequest commit;
+  forget_said(commit, run.run_id());
   run.set_text("");
   run.set_input_preview(kErasedText);
   if (run.has_failure()) run.mutable_failure()->set_message(kErasedText);
