@@ -205,7 +205,12 @@ Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
   co_return Status();
 }
 
-bool GatewayImpl::drives(const std::string& run_id) const { return runs_.count(run_id) != 0; }
+// What is driven for a session that was lost is about to end, and holds up those behind it until
+// then.
+bool GatewayImpl::drives(const std::string& run_id) const {
+  const auto found = runs_.find(run_id);
+  return found != runs_.end() && !found->second->session()->lost();
+}
 
 Task<Status> GatewayImpl::adopt(std::string session_id) {
   const auto recovery = std::make_shared<Recovery>();
