@@ -65,12 +65,17 @@ Task<Status> GatewayImpl::recover() {
     if (!page.ok()) co_return page.status();
     for (const auto& document : page->documents()) {
       api::Run run;
-      if (run.ParseFromString(document.value()) && !drives(run.run_id())) {
+      if (run.ParseFromString(document.value())) {
         recovery->sessions[run.session_id()].push_back(std::move(run));
       }
     }
     cursor = page->next_cursor();
   } while (!cursor.empty());
+  // All runs of a session or none: who drives one now may have lost it when it is looked at.
+  std::erase_if(recovery->sessions, [this](const auto& session) {
+    return std::all_of(session.second.begin(), session.second.end(),
+                       [this](const api::Run& run) { return drives(run.run_id()); });
+  });
   if (recovery->sessions.empty()) co_return Status();
   // Few runs have partial text, so the keys are asked for once and not run by run.
   do {
@@ -228,14 +233,16 @@ Task<Status> GatewayImpl::adopt(std::string session_id) {
     if (!page.ok()) co_return page.status();
     for (const auto& document : page->documents()) {
       api::Run run;
-      if (run.ParseFromString(document.value()) && !ended(run.state()) && !drives(run.run_id())) {
+      if (run.ParseFromString(document.value()) && !ended(run.state())) {
         recovery->partials.insert(run.run_id());
         runs.push_back(std::move(run));
       }
     }
     cursor = page->next_cursor();
   } while (!cursor.empty());
-  if (runs.empty()) co_return Status();
+  const bool all = std::all_of(runs.begin(), runs.end(),
+                               [this](const api::Run& run) { return drives(run.run_id()); });
+  if (all) co_return Status();
   co_return co_await recover_session(recovery, std::move(session_id), std::move(runs));
 }
 
