@@ -174,6 +174,7 @@ class GatewayPlugin : public Plugin {
       if (key_facts.in_file.ok()) key_facts.in_file = digest::to_hex(*key_facts.in_file);
       if (const auto& last = checkpointer_->last()) {
         key_facts.newest = digest::to_hex(last->public_key);
+        key_facts.newest_ms = last->time_ms;
       }
       return key_facts;
     });

@@ -133,9 +133,14 @@ Task<Result<api::DoctorResponse>> AdminImpl::doctor(Caller caller, api::DoctorRe
   }
   *response.add_checks() = default_model_check(facts_.default_model, instances);
   *response.add_checks() = owner_token_check(facts_.owner_token_path);
-  if (audit_key_) *response.add_checks() = audit_key_check(audit_key_());
+  int64_t known_ms = 0;
+  if (audit_key_) {
+    const AuditKeyFacts key = audit_key_();
+    known_ms = key.newest_ms;
+    *response.add_checks() = audit_key_check(key);
+  }
   *response.add_checks() = exposure_check(facts_.endpoint);
-  *response.add_checks() = clock_check(clock_.wall_now());
+  *response.add_checks() = clock_check(clock_.wall_now(), known_ms);
   co_return response;
 }
 

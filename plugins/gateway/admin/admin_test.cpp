@@ -236,9 +236,12 @@ TEST(DoctorTest, APublicAddressFails) {
 }
 
 TEST(DoctorTest, AClockOfAnotherCenturyFails) {
-  expect_helpful(clock_check(int64_t{1'790'000'000} * 1'000'000'000), "ok");
-  expect_helpful(clock_check(0), "fail");
-  expect_helpful(clock_check(int64_t{5'000'000'000} * 1'000'000'000), "fail");
+  const int64_t now_s = 1'790'000'000;
+  expect_helpful(clock_check(now_s * 1'000'000'000, 0), "ok");
+  expect_helpful(clock_check(now_s * 1'000'000'000, (now_s + 30) * 1000), "ok");
+  expect_helpful(clock_check(now_s * 1'000'000'000, (now_s + 86'400) * 1000), "warn");
+  expect_helpful(clock_check(0, 0), "fail");
+  expect_helpful(clock_check(int64_t{5'000'000'000} * 1'000'000'000, 0), "fail");
 }
 
 }  // namespace

@@ -235,11 +235,21 @@ Check exposure_check(const std::string& endpoint) {
               "set gateway.grpc_listen to 127.0.0.1:7443 and use an SSH tunnel");
 }
 
-Check clock_check(int64_t wall_now_ns) {
+Check clock_check(int64_t wall_now_ns, int64_t known_ms) {
   // 2025-01-01 and 2100-01-01 in seconds.
   constexpr int64_t kEarliest = 1'735'689'600;
   constexpr int64_t kLatest = 4'102'444'800;
   const int64_t seconds = wall_now_ns / 1'000'000'000;
+  // Clocks are set back by some seconds all the time.
+  constexpr int64_t kTolerated = 60;
+  if (const int64_t back = known_ms / 1000 - seconds; back > kTolerated) {
+    return make(
+        "clock", "warn",
+        "the system clock is " + std::to_string(back) +
+            " s behind the newest checkpoint: it was set back, or was wrong then",
+        "set the clock (timedatectl set-ntp true); nothing is lost, but new runs are listed "
+        "among older ones, and approvals and schedules rest on it");
+  }
   if (seconds >= kEarliest && seconds < kLatest) return make("clock", "ok", "plausible");
   return make("clock", "fail", "the system clock says " + std::to_string(seconds) + " s since 1970",
               "set the clock (timedatectl set-ntp true); approvals and schedules rest on it");

@@ -40,13 +40,15 @@ struct AuditKeyFacts {
   std::string path;
   Result<std::string> in_file;
   std::string in_use;
-  // That of the newest checkpoint; empty = there is none.
+  // That of the newest checkpoint; empty = there is none. When it was made, milliseconds since
+  // 1970.
   std::string newest;
+  int64_t newest_ms = 0;
 };
 Check audit_key_check(const AuditKeyFacts& key);
 // `endpoint` is "host:port"; anything but a loopback address without TLS is an exposure.
 Check exposure_check(const std::string& endpoint);
-// Nanoseconds since the epoch.
-Check clock_check(int64_t wall_now_ns);
+// Nanoseconds since the epoch; `known_ms`: a time that has been, milliseconds, 0 = none is known.
+Check clock_check(int64_t wall_now_ns, int64_t known_ms);
 
 }  // namespace palyra::gateway
