@@ -293,8 +293,12 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     }
   }
 
-  if (session->idle() != idle) {
-    // Runs of another daemon were taken over while this waited, which happens without the lock.
+  const auto known = sessions_.find(session->id());
+  const bool replaced =
+      session->seq() != 0 && (known == sessions_.end() || known->second != session);
+  if (session->idle() != idle || replaced) {
+    // Runs of another daemon were taken over while this waited, which happens without the lock and
+    // may be for another object: this one must not come in its place.
     co_return Status(Code::kFailedPrecondition,
                      "session " + session->id() + " has just been taken over; send it again");
   }
