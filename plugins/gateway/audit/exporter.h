@@ -4,11 +4,11 @@
 #include "plugins/common/digest/digest.h"
 #include "plugins/gateway/audit/audit.h"
 #include "plugins/gateway/audit/checkpointer.h"
+#include "plugins/gateway/audit/export_choice.h"
 #include "plugins/gateway/ports/journal_audit.h"
 #include "plugins/gateway/ports/ports.h"
 
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -26,22 +26,6 @@ class Exporter {
   Task<Status> run(Send<api::ExportAuditChunk> send);
 
  private:
-  // What is exported of a stream.
-  struct Part {
-    std::string stream;
-    uint64_t first_seq = 1;
-    std::string prev_hash;
-    uint64_t last_seq = 0;
-    std::string last_hash;
-    uint64_t last_position = 0;
-    // Ranges of it that cannot be read, in order.
-    std::vector<service::v1::SegmentClosed> missing;
-
-    // The first record from `seq` on that can be read.
-    uint64_t readable_from(uint64_t seq) const;
-    // The last one before the next missing range.
-    uint64_t readable_to(uint64_t seq) const;
-  };
   // Where a pass over the streams is.
   struct Walk {
     size_t next = 0;    // of names_
@@ -49,25 +33,17 @@ class Exporter {
     bool done = false;
   };
 
-  Task<Status> choose();
-  Task<Status> add_session(std::string session_id);
-  Task<Status> add_listed_runs(std::string session_id);
-  Task<Result<std::string>> principal_of(std::string session_id);
-  Task<Status> add_sessions_of(std::string principal);
   Task<Status> find_end();
-  Task<Result<std::vector<Part>>> next_parts(Walk& walk);
-  Task<Result<std::optional<Part>>> part_of(service::v1::StreamInfo info);
-  // The whole of a stream as it is now; nothing if there is none.
-  Task<Result<std::optional<Part>>> whole(std::string stream);
-  Task<Result<std::optional<service::v1::Record>>> record_at(std::string stream, uint64_t seq);
+  Task<Result<std::vector<ExportPart>>> next_parts(Walk& walk);
+  Task<Result<std::optional<ExportPart>>> part_of(service::v1::StreamInfo info);
   // The first record of the audit stream for which `reached` holds; it holds for all behind it.
   enum class By { kTime, kPosition };
   Task<Result<uint64_t>> first_audit_record(By by, uint64_t least);
   Task<Status> write_contents();
-  Task<Status> write_missing(Part part);
+  Task<Status> write_missing(ExportPart part);
   Task<Status> write_checkpoints();
   Task<Status> write_records();
-  Task<Status> write_part(Part part);
+  Task<Status> write_part(ExportPart part);
   Task<Status> line(std::string text);
   Task<Status> flush(bool all);
 
@@ -75,13 +51,11 @@ class Exporter {
   Journal& journal_;
   JournalAudit& audit_;
   Checkpointer& checkpointer_;
+  ExportChoice choice_;
   const api::ExportAuditRequest request_;
   Send<api::ExportAuditChunk> send_;
 
-  // The streams chosen; unused if all are.
-  bool all_ = false;
-  std::set<std::string> chosen_;
-  std::vector<std::string> names_;
+  std::vector<std::string> names_;  // of the streams chosen; unused if all are
   Link newest_;
   // The checkpoint up to which records are exported.
   Link end_;

@@ -1,0 +1,33 @@
+// The lines of an export, docs/audit-format.md. Pure.
+#pragma once
+
+#include "palyra/gateway/v1/audit.pb.h"
+#include "palyra/service/v1/journal.pb.h"
+#include "palyra/service/v1/journal_upkeep.pb.h"
+#include "plugins/gateway/audit/audit.h"
+#include "plugins/gateway/audit/signing_key.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace palyra::gateway::audit {
+
+// One record, with its payload as bytes and, up to 64 KiB, as JSON.
+std::string record_line(const std::string& stream, service::v1::Record record);
+// What was asked for, as a sentence; it is signed.
+std::string selection_words(const api::ExportAuditRequest& request);
+// `key`: the public key, 32 bytes.
+std::string header_line(int64_t now_ms, const std::string& selection, const std::string& key);
+nlohmann::json contents_entry(const std::string& stream, uint64_t first_seq,
+                              const std::string& prev_hash, uint64_t last_seq,
+                              const std::string& last_hash);
+nlohmann::json missing_entry(const std::string& stream, const service::v1::SegmentClosed& segment);
+// `list`: an array of such entries.
+std::string contents_line(nlohmann::json list);
+std::string missing_line(nlohmann::json list);
+std::string seal_line(const SigningKey& key, int64_t now_ms, const std::string& selection,
+                      uint64_t streams, const std::string& contents_digest);
+
+}  // namespace palyra::gateway::audit
