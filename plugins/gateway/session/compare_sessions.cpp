@@ -86,12 +86,7 @@ std::string joined(const std::vector<service::ChatMessage>& messages, service::R
 
 Task<Status> describe(Journal& journal, FoundTurn found, std::string head, api::ComparedTurn* out) {
   auto& info = *out->mutable_turn();
-  info.set_turn_id(found.at.turn_id());
-  info.set_parent(found.turn.parent());
-  info.set_run_id(found.turn.run_id());
-  info.set_session_id(found.at.session_id());
-  info.set_time_ms(found.wall_time_ns / kNanosPerMilli);
-  info.set_tokens(found.turn.tokens());
+  info = turn_info(found);
   info.set_on_path(true);
   info.set_head(found.at.turn_id() == head);
   auto piece = co_await read_turn(journal, found.turn);

@@ -247,6 +247,30 @@ const service::Appended* appended(const service::CommitResponse& response,
   return nullptr;
 }
 
+Task<Result<std::vector<api::Run>>> runs_of(Journal& journal, std::string session_id,
+                                            bool unended) {
+  std::vector<api::Run> runs;
+  std::string cursor;
+  do {
+    service::QueryRequest query;
+    query.set_collection(kRuns);
+    query.set_index("session");
+    query.set_from(session_id);
+    query.set_to(session_id + '\0');
+    query.set_limit(500);
+    query.set_cursor(cursor);
+    auto page = co_await journal.query(std::move(query));
+    if (!page.ok()) co_return page.status();
+    for (const auto& document : page->documents()) {
+      api::Run run;
+      if (!run.ParseFromString(document.value()) || (unended && ended(run.state()))) continue;
+      runs.push_back(std::move(run));
+    }
+    cursor = page->next_cursor();
+  } while (!cursor.empty());
+  co_return runs;
+}
+
 Task<Result<std::string>> load_document(Journal& store, const char* collection, std::string key,
                                         std::string what) {
   service::GetRequest request;

@@ -83,6 +83,10 @@ uint64_t last_seq(const service::CommitRequest& commit, const std::string& strea
 const service::Appended* appended(const service::CommitResponse& response,
                                   const std::string& stream);
 
+// The runs of a session by their making; `unended`: only those that have not ended.
+Task<Result<std::vector<api::Run>>> runs_of(Journal& journal, std::string session_id,
+                                            bool unended = false);
+
 // NOT_FOUND if there is none; `what` names it for people.
 Task<Result<std::string>> load_document(Journal& journal, const char* collection, std::string key,
                                         std::string what);

@@ -37,28 +37,6 @@ void Keeper::forget_contexts() {
   for (const auto& [id, session] : gateway_.sessions_) session->forget_history();
 }
 
-Task<Result<std::vector<api::Run>>> Keeper::runs_of(std::string session_id) {
-  std::vector<api::Run> runs;
-  std::string cursor;
-  do {
-    service::QueryRequest query;
-    query.set_collection(kRuns);
-    query.set_index("session");
-    query.set_from(session_id);
-    query.set_to(session_id + '\0');
-    query.set_limit(500);
-    query.set_cursor(cursor);
-    auto page = co_await gateway_.environment_.world.journal.query(std::move(query));
-    if (!page.ok()) co_return page.status();
-    for (const auto& document : page->documents()) {
-      api::Run run;
-      if (run.ParseFromString(document.value())) runs.push_back(std::move(run));
-    }
-    cursor = page->next_cursor();
-  } while (!cursor.empty());
-  co_return runs;
-}
-
 Task<Status> Keeper::archive_stream(std::string stream, uint64_t up_to, Archived* done,
                                     service::CommitResponse* last) {
   for (bool more = up_to > 0; more;) {
@@ -83,7 +61,7 @@ Task<Result<Keeper::Archived>> Keeper::archive(std::string session_id) {
   if (!opened.ok()) co_return opened.status();
   const std::shared_ptr<Session> session = *opened;
   if (Status status = busy(*session); !status.ok()) co_return status;
-  auto runs = co_await runs_of(session_id);
+  auto runs = co_await runs_of(gateway_.environment_.world.journal, session_id);
   if (!runs.ok()) co_return runs.status();
   Archived done;
   service::CommitResponse commit;
@@ -238,7 +216,7 @@ Task<Result<api::EraseResponse>> Keeper::erase_session_as(Caller caller, api::Er
   session->set_view(store::SessionView());
   gateway_.environment_.approvals.drop_session(session_id);
 
-  auto runs = co_await runs_of(session_id);
+  auto runs = co_await runs_of(gateway_.environment_.world.journal, session_id);
   if (!runs.ok()) co_return runs.status();
   api::EraseResponse response;
   for (auto& run : *runs) {

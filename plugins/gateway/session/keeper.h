@@ -43,7 +43,6 @@ class Keeper {
  private:
   Task<Result<api::EraseResponse>> erase_session_as(Caller caller, api::Erasure erasure);
   Task<Result<api::EraseResponse>> erase_run_as(Caller caller, api::Erasure erasure, bool begun);
-  Task<Result<std::vector<api::Run>>> runs_of(std::string session_id);
   Task<Status> archive_stream(std::string stream, uint64_t up_to, Archived* done,
                               service::CommitResponse* last);
   // The documents of a run without what was said, in one commit.

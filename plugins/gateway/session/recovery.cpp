@@ -220,30 +220,13 @@ bool GatewayImpl::drives(const std::string& run_id) const {
 Task<Status> GatewayImpl::adopt(std::string session_id) {
   const auto recovery = std::make_shared<Recovery>();
   recovery->all_read = true;
-  std::vector<api::Run> runs;
-  std::string cursor;
-  do {
-    service::QueryRequest query;
-    query.set_collection(kRuns);
-    query.set_index("session");
-    query.set_from(session_id);
-    query.set_to(session_id + '\0');
-    query.set_cursor(cursor);
-    auto page = co_await environment_.world.journal.query(std::move(query));
-    if (!page.ok()) co_return page.status();
-    for (const auto& document : page->documents()) {
-      api::Run run;
-      if (run.ParseFromString(document.value()) && !ended(run.state())) {
-        recovery->partials.insert(run.run_id());
-        runs.push_back(std::move(run));
-      }
-    }
-    cursor = page->next_cursor();
-  } while (!cursor.empty());
-  const bool all = std::all_of(runs.begin(), runs.end(),
+  auto runs = co_await runs_of(environment_.world.journal, session_id, true);
+  if (!runs.ok()) co_return runs.status();
+  for (const api::Run& run : *runs) recovery->partials.insert(run.run_id());
+  const bool all = std::all_of(runs->begin(), runs->end(),
                                [this](const api::Run& run) { return drives(run.run_id()); });
   if (all) co_return Status();
-  co_return co_await recover_session(recovery, std::move(session_id), std::move(runs));
+  co_return co_await recover_session(recovery, std::move(session_id), std::move(*runs));
 }
 
 Task<Status> GatewayImpl::fold_runs(std::shared_ptr<Recovery> recovery, std::vector<api::Run>* runs,

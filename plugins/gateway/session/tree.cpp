@@ -327,12 +327,7 @@ Task<Result<api::ListTurnsResponse>> GatewayImpl::list_turns(Caller caller,
   api::ListTurnsResponse out;
   const auto add = [&](const FoundTurn& found, bool on_path) {
     auto& info = *out.add_turns();
-    info.set_turn_id(found.at.turn_id());
-    info.set_parent(found.turn.parent());
-    info.set_run_id(found.turn.run_id());
-    info.set_session_id(found.at.session_id());
-    info.set_time_ms(found.wall_time_ns / kNanosPerMilli);
-    info.set_tokens(found.turn.tokens());
+    info = turn_info(found);
     info.set_on_path(on_path);
     info.set_head(found.at.turn_id() == session->doc().head_turn());
     if (!on_path) return;

@@ -125,6 +125,17 @@ Task<Result<run::Piece>> read_turn(Journal& journal, tape::TurnAdded turn) {
   co_return piece;
 }
 
+api::TurnInfo turn_info(const FoundTurn& found) {
+  api::TurnInfo info;
+  info.set_turn_id(found.at.turn_id());
+  info.set_parent(found.turn.parent());
+  info.set_run_id(found.turn.run_id());
+  info.set_session_id(found.at.session_id());
+  info.set_time_ms(found.wall_time_ns / kNanosPerMilli);
+  info.set_tokens(found.turn.tokens());
+  return info;
+}
+
 Task<Result<FoundTurn>> find_turn(Journal& journal, std::string session_id, std::string turn_id) {
   std::string session = session_id;
   uint64_t from = 0;  // the end

@@ -1,6 +1,7 @@
 // Walks over the turns of a conversation, from one of them back to the first.
 #pragma once
 
+#include "palyra/gateway/v1/history.pb.h"
 #include "plugins/gateway/run/compile.h"
 #include "plugins/gateway/session/documents.h"
 
@@ -38,6 +39,9 @@ class TurnWalk {
   std::string page_session_;                  // whose records `page_` holds
   std::map<uint64_t, service::Record> page_;  // by sequence number
 };
+
+// What clients are told of a turn from its record; where it is on the path is left to the caller.
+api::TurnInfo turn_info(const FoundTurn& found);
 
 // The run behind a turn as one piece of context; without messages if its tape is gone.
 Task<Result<run::Piece>> read_turn(Journal& journal, tape::TurnAdded turn);
