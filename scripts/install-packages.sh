@@ -8,6 +8,7 @@ packages=(
   libboost1.81-dev libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libsqlite3-dev zlib1g-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libssl-dev
   libtomlplusplus-dev libcli11-dev libcurl4-openssl-dev libvalijson-dev libre2-dev libedit-dev
+  libjemalloc-dev
 )
 if [[ ${1:-} == test ]]; then
   packages+=(libgtest-dev libgmock-dev clang clang-format binutils)
