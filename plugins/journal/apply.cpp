@@ -125,10 +125,10 @@ Status Applier::check_appends(Tables& tables, const v1::CommitRequest& request, 
     if (at == checked.heads.size()) {
       Result<StreamHead> head = tables.head(append.stream());
       if (!head.ok()) return head.status();
-      if (head->seq == 0 && !refuse_new_.ok()) return refuse_new_;
       checked.heads.push_back({&append.stream(), *head, head->seq});
     }
     uint64_t& seq = checked.heads[at].seq;
+    if (seq == 0 && !append.records().empty() && !refuse_new_.ok()) return refuse_new_;
     if (append.has_expected_seq() && append.expected_seq() != seq) {
       return precondition("stream " + append.stream() + " is at sequence " + std::to_string(seq) +
                           ", not " + std::to_string(append.expected_seq()) + "; read it again");
@@ -141,8 +141,10 @@ Status Applier::check_appends(Tables& tables, const v1::CommitRequest& request, 
 
 Status Applier::check_documents(Tables& tables, const Catalogue& catalogue,
                                 const v1::CommitRequest& request, Checked& checked) {
+  const bool says = std::any_of(request.appends().begin(), request.appends().end(),
+                                [](const v1::Append& append) { return !append.records().empty(); });
   const auto check_one = [&](const auto& change) -> Result<uint64_t> {
-    if (request.appends().empty() && catalogue.find(change.collection()).audited) {
+    if (!says && catalogue.find(change.collection()).audited) {
       return precondition("collection " + change.collection() +
                           " is audited: the commit must contain the record that says why");
     }
@@ -280,8 +282,10 @@ Result<v1::CommitResponse> Applier::commit(Tables& tables, const Catalogue& cata
     StreamHead& head = checked.heads[checked.head_of_append[static_cast<size_t>(i)]].head;
     v1::Appended* const appended = response.add_appended();
     appended->set_stream(append_request.stream());
-    appended->set_first_seq(head.seq + 1);
-    appended->set_first_position(position_ + 1);
+    if (!append_request.records().empty()) {
+      appended->set_first_seq(head.seq + 1);
+      appended->set_first_position(position_ + 1);
+    }
     for (const v1::NewRecord& record : append_request.records()) {
       const int64_t time = record.wall_time_ns() != 0 ? record.wall_time_ns() : checked.now;
       status = append(tables, head, append_request.stream(), record.type(), record.payload(), time);

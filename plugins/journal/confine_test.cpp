@@ -16,6 +16,13 @@ TEST(Confine, AnInstanceMayUseNamesBehindItsSlash) {
   }
 }
 
+TEST(Confine, AStreamOfSomebodyElseIsNotEvenChecked) {
+  v1::CommitRequest request;
+  request.add_appends()->set_stream("run/1");
+  request.mutable_appends(0)->set_expected_seq(0);
+  EXPECT_EQ(Caller::instance("bot").may(request).code(), Code::kPermissionDenied);
+}
+
 TEST(Confine, ACallerWithoutANameMayUseNothing) {
   EXPECT_FALSE(Caller::instance("").may_use("/x").ok());
   v1::WatchRequest request;

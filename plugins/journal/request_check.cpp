@@ -38,8 +38,9 @@ Status check_type(std::string_view type) {
 Status check_append(const v1::Append& append) {
   Status status = check_size("stream name", append.stream(), 1, kMaxStreamName);
   if (!status.ok()) return status;
-  if (append.records().empty()) {
-    return invalid("append to stream " + append.stream() + " has no records");
+  if (append.records().empty() && !append.has_expected_seq()) {
+    return invalid("append to stream " + append.stream() +
+                   " has neither records nor an expected sequence to check");
   }
   for (const v1::NewRecord& record : append.records()) {
     if (status = check_type(record.type()); !status.ok()) return status;
@@ -128,6 +129,7 @@ bool is_journals_own(std::string_view type) {
 }
 
 Status check(const v1::CommitRequest& request) {
+  if (request.appends_size() > kMaxRecords) return invalid("a commit takes at most 1000 appends");
   int records = 0;
   size_t bytes = 0;
   for (const v1::Append& append : request.appends()) {

@@ -47,10 +47,11 @@ void Checkpointer::disarm() {
 }
 
 void Checkpointer::committed(const pb::CommitResponse& response) {
-  if (response.appended().empty()) return;
+  const auto landed = [](const pb::Appended& appended) { return appended.first_seq() != 0; };
+  if (std::none_of(response.appended().begin(), response.appended().end(), landed)) return;
   if (changed_.size() < options_.streams) {
     for (const pb::Appended& appended : response.appended()) {
-      changed_.insert(std::hash<std::string>()(appended.stream()));
+      if (landed(appended)) changed_.insert(std::hash<std::string>()(appended.stream()));
     }
   }
   const int64_t now = clock_.mono_now();

@@ -25,6 +25,13 @@ class Commit {
     record->set_payload(payload);
     return *this;
   }
+  // Only checks where the stream is.
+  Commit& expect(const std::string& stream, std::optional<uint64_t> seq) {
+    v1::Append* const append = request_.add_appends();
+    append->set_stream(stream);
+    if (seq) append->set_expected_seq(*seq);
+    return *this;
+  }
   Commit& put(const std::string& collection, const std::string& key, const std::string& value,
               const std::vector<std::pair<std::string, std::string>>& index_values = {},
               std::optional<uint64_t> expected = {}) {

@@ -69,6 +69,68 @@ TEST_P(JournalContract, AWrongExpectedSequenceChangesNothing) {
   EXPECT_EQ(right->position(), 3u) << "a refused commit takes no position";
 }
 
+TEST_P(JournalContract, AStreamIsCheckedWithoutBeingWrittenTo) {
+  ASSERT_TRUE(backend_->commit(Commit().append("read", "1").append("read", "2")).ok());
+  const std::string head = backend_->read(read("read", 2))->records(0).hash();
+  const auto alone = backend_->commit(Commit().expect("read", 2));
+  ASSERT_TRUE(alone.ok()) << alone.status().to_string();
+  EXPECT_EQ(alone->position(), 2u);
+  ASSERT_EQ(alone->appended_size(), 1);
+  EXPECT_EQ(alone->appended(0).stream(), "read");
+  EXPECT_EQ(alone->appended(0).first_seq(), 0u);
+  EXPECT_EQ(alone->appended(0).first_position(), 0u);
+  EXPECT_EQ(alone->appended(0).last_seq(), 2u);
+  EXPECT_EQ(alone->appended(0).last_hash(), head);
+
+  const auto beside = backend_->commit(
+      Commit().append("other", "x").expect("read", 2).append("other", "y").put("docs", "k", "v"));
+  ASSERT_TRUE(beside.ok()) << beside.status().to_string();
+  EXPECT_EQ(beside->appended(1).last_seq(), 2u);
+  EXPECT_EQ(beside->appended(2).first_position(), 4u) << "a check takes no position";
+  EXPECT_EQ(backend_->read(read("read"))->head_seq(), 2u);
+  EXPECT_EQ(backend_->read(read("other"))->head_seq(), 2u);
+
+  // In the order of the appends, as with records.
+  EXPECT_TRUE(backend_->commit(Commit().expect("read", 2).append("read", "3", 2)).ok());
+  EXPECT_TRUE(backend_->commit(Commit().append("read", "4", 3).expect("read", 4)).ok());
+  EXPECT_EQ(backend_->commit(Commit().append("read", "5", 4).expect("read", 4)).status().code(),
+            Code::kFailedPrecondition);
+  EXPECT_TRUE(backend_->verify("read")->ok());
+}
+
+TEST_P(JournalContract, AStreamThatWentOnFailsTheWholeCommit) {
+  ASSERT_TRUE(backend_->commit(Commit().append("read", "1").append("read", "2")).ok());
+  for (const uint64_t wrong : {0, 1, 3}) {
+    const auto refused = backend_->commit(Commit()
+                                              .append("other", "x")
+                                              .put("docs", "k", "v")
+                                              .take("lease", "me", 1000)
+                                              .expect("read", wrong));
+    EXPECT_EQ(refused.status().code(), Code::kFailedPrecondition) << wrong;
+    EXPECT_NE(refused.status().message().find("stream read is at sequence 2"), std::string::npos)
+        << refused.status().message();
+  }
+  EXPECT_EQ(backend_->read(read("other"))->head_seq(), 0u);
+  EXPECT_FALSE(backend_->get("docs", "k")->has_document());
+  EXPECT_EQ(backend_->info()->position(), 2u);
+  EXPECT_TRUE(backend_->commit(Commit().take("lease", "another", 1000)).ok());
+}
+
+TEST_P(JournalContract, AStreamIsCheckedNotToBeThere) {
+  EXPECT_TRUE(backend_->commit(Commit().expect("s", 0)).ok());
+  EXPECT_EQ(backend_->info()->streams(), 0u) << "the check did not make it";
+  EXPECT_TRUE(backend_->commit(Commit().expect("s", 0).append("s", "1", 0)).ok());
+  EXPECT_EQ(backend_->commit(Commit().expect("s", 0)).status().code(), Code::kFailedPrecondition);
+}
+
+TEST_P(JournalContract, ACheckIsNotTheRecordThatAnAuditedCollectionAsksFor) {
+  ASSERT_TRUE(backend_->declare(declare("credentials", {}, true)).ok());
+  EXPECT_EQ(
+      backend_->commit(Commit().expect("audit", 0).put("credentials", "k", "v")).status().code(),
+      Code::kFailedPrecondition);
+  EXPECT_FALSE(backend_->get("credentials", "k")->has_document());
+}
+
 TEST_P(JournalContract, OneOfTwoRacingAppendsWins) {
   std::vector<Code> codes;
   std::mutex mutex;
@@ -107,6 +169,10 @@ TEST_P(JournalContract, LimitsAreRefusedBeforeAnythingIsWritten) {
   refused(typed);
   typed.mutable_appends(0)->mutable_records(0)->set_type("erased");
   refused(typed);
+  refused(Commit().expect("s", {}));
+  Commit checks;
+  for (int i = 0; i <= kMaxRecords; ++i) checks.expect("s", 0);
+  refused(checks);
   Commit many;
   for (int i = 0; i <= kMaxRecords; ++i) many.append("s", "x");
   refused(many);
