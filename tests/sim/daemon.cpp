@@ -90,6 +90,16 @@ Task<Result<service::CommitResponse>> DatabaseClient::commit(service::CommitRequ
   co_return co_await told;
 }
 
+Task<Result<service::ReadResponse>> DatabaseClient::read(service::ReadRequest request) {
+  const std::string stream = request.stream();
+  auto page = co_await StoreJournal::read(std::move(request));
+  if (page.ok()) database_.observer.read(daemon_, stream, page->head_seq());
+  Slot<bool> here;
+  lane_.post([here] { here.set(true); });
+  co_await here;
+  co_return page;
+}
+
 void DatabaseClient::send(service::CommitRequest request, std::shared_ptr<Asked> asked,
                           Slot<Result<service::CommitResponse>> told) {
   auto done = [this, &scene = scene_, alive = alive_, asked,

@@ -83,9 +83,7 @@ class DatabaseClient final : public gateway::testing::StoreJournal {
   void count_end(bool power, Point newest);
 
   Task<Result<service::CommitResponse>> commit(service::CommitRequest request) override;
-  Task<Result<service::ReadResponse>> read(service::ReadRequest request) override {
-    return home(StoreJournal::read(std::move(request)));
-  }
+  Task<Result<service::ReadResponse>> read(service::ReadRequest request) override;
   Task<Result<service::GetResponse>> get(service::GetRequest request) override {
     return home(StoreJournal::get(std::move(request)));
   }

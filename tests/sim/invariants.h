@@ -28,6 +28,8 @@ constexpr char kSteerSeen[] = "steer-seen";
 constexpr char kApprovalOnce[] = "approval-once";
 // Who lost a session writes nothing more of it.
 constexpr char kFence[] = "fence";
+// Who takes a session over has read all that was written in it.
+constexpr char kTakeover[] = "takeover-current";
 // A live lease is not taken from its holder.
 constexpr char kLease[] = "lease";
 // A run is taken up again only when who drove it is gone.

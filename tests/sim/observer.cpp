@@ -3,6 +3,7 @@
 #include "plugins/gateway/run/evolve.h"
 #include "tests/sim/invariants.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace palyra::sim {
@@ -98,6 +99,20 @@ void Observer::leases(const service::CommitRequest& request,
   }
 }
 
+// A commit that only takes the lease is followed by a look at what there is.
+void Observer::takeovers(int daemon, const service::CommitRequest& request) {
+  const auto says = [](const auto& append) { return !append.records().empty(); };
+  if (std::none_of(request.appends().begin(), request.appends().end(), says)) return;
+  for (const auto& take : request.takes()) {
+    if (take.token() != 0 || !is(take.name(), kSessionPrefix)) continue;
+    const uint64_t known = known_[daemon][take.name()];
+    if (known != heads_[take.name()]) {
+      scene_.violate(kTakeover, take.name() + " is at " + std::to_string(heads_[take.name()]) +
+                                    " and was taken by one who has read " + std::to_string(known));
+    }
+  }
+}
+
 uint64_t Observer::token_for(const std::string& session_id, const service::CommitRequest& request) {
   const std::string name = std::string(kSessionPrefix) + session_id;
   const uint64_t current = leases_[name].token;
@@ -121,11 +136,20 @@ void Observer::saw(int daemon, const service::CommitRequest& request,
                    const Result<service::CommitResponse>& result) {
   if (!result.ok()) return;
   leases(request, *result);
+  takeovers(daemon, request);
   for (int i = 0; i < request.appends_size(); ++i) {
     const auto& append = request.appends(i);
     const std::string& stream = append.stream();
     uint64_t& head = heads_[stream];
     const auto& landed = result->appended(i);
+    if (append.records().empty()) {
+      if (landed.last_seq() != head) {
+        scene_.violate(kGapless, stream + " was taken to be at " +
+                                     std::to_string(landed.last_seq()) + " when it was at " +
+                                     std::to_string(head));
+      }
+      continue;
+    }
     if (landed.first_seq() != head + 1 ||
         landed.last_seq() != head + static_cast<uint64_t>(append.records_size())) {
       scene_.violate(kGapless, stream + " went from " + std::to_string(head) + " to " +

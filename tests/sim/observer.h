@@ -34,6 +34,8 @@ class Observer {
   // A commit that `daemon` asked for has been carried out, or refused.
   void saw(int daemon, const service::CommitRequest& request,
            const Result<service::CommitResponse>& result);
+  // `daemon` has read a stream that is at `head`.
+  void read(int daemon, const std::string& stream, uint64_t head) { known_[daemon][stream] = head; }
 
   struct Run {
     run::State state;
@@ -101,6 +103,7 @@ class Observer {
   };
 
   void leases(const service::CommitRequest& request, const service::CommitResponse& response);
+  void takeovers(int daemon, const service::CommitRequest& request);
   uint64_t token_for(const std::string& session_id, const service::CommitRequest& request);
   void run_record(int daemon, uint64_t token, const std::string& run_id, uint64_t seq,
                   const service::NewRecord& record);
@@ -116,6 +119,7 @@ class Observer {
 
   Scene& scene_;
   std::map<std::string, uint64_t> heads_;
+  std::map<int, std::map<std::string, uint64_t>> known_;  // heads, by daemon
   std::map<std::string, Run> runs_;
   std::map<std::string, Session> sessions_;
   std::set<std::string> session_ids_;

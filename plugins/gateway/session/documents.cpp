@@ -231,6 +231,15 @@ void append(service::CommitRequest& commit, const std::string& stream, uint64_t 
   append_event(commit, stream, expected_seq, event, wall_time_ns);
 }
 
+void expect(service::CommitRequest& commit, const std::string& stream, uint64_t seq) {
+  for (const auto& batch : commit.appends()) {
+    if (batch.stream() == stream) return;
+  }
+  auto& check = *commit.add_appends();
+  check.set_stream(stream);
+  check.set_expected_seq(seq);
+}
+
 uint64_t last_seq(const service::CommitRequest& commit, const std::string& stream,
                   uint64_t expected_seq) {
   for (const auto& batch : commit.appends()) {

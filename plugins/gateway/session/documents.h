@@ -76,6 +76,8 @@ void append(service::CommitRequest& commit, const std::string& stream, uint64_t 
             const tape::SessionEvent& event, int64_t wall_time_ns);
 void append(service::CommitRequest& commit, const std::string& stream, uint64_t expected_seq,
             const tape::RunEvent& event, int64_t wall_time_ns);
+// The commit fails if the stream is not at this sequence number; an append to it says so already.
+void expect(service::CommitRequest& commit, const std::string& stream, uint64_t seq);
 // The sequence number that the last record appended there will have.
 uint64_t last_seq(const service::CommitRequest& commit, const std::string& stream,
                   uint64_t expected_seq);

@@ -231,6 +231,8 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   Task<void> recover_sessions(std::shared_ptr<Recovery> recovery);
   Task<Status> recover_session(std::shared_ptr<Recovery> recovery, std::string session_id,
                                std::vector<api::Run> runs);
+  Task<Status> fold_all(std::shared_ptr<Recovery> recovery, api::Session session,
+                        std::vector<api::Run>* runs, std::vector<Folded>* folded);
   Task<Status> fold_runs(std::shared_ptr<Recovery> recovery, std::vector<api::Run>* runs,
                          std::vector<Folded>* folded);
   Task<Result<Folded>> fold_run(std::shared_ptr<Recovery> recovery, api::Run doc);
@@ -239,7 +241,8 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   void begin_recovered(const std::shared_ptr<Recovery>& recovery);
   Task<void> begin_runs(std::shared_ptr<Recovery> recovery);
   // Takes up what another daemon left unfinished in a session. ABORTED while that one drives it.
-  Task<Status> adopt(std::string session_id);
+  // `reading`: how often it is read for that, if somebody else wrote to it meanwhile.
+  Task<Status> adopt(std::string session_id, int reading = 1);
   bool drives(const std::string& run_id) const;
 
   Agents agents_;

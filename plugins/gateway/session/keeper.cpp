@@ -73,10 +73,15 @@ Task<Result<Keeper::Archived>> Keeper::archive(std::string session_id) {
     if (!status.ok()) co_return status;
   }
   const Mutex::Guard guard = co_await session->lock();
-  if (Status status = busy(*session); !status.ok()) co_return status;
+  Status status = busy(*session);
+  if (!status.ok()) co_return status;
   if (session->seq() <= kTail) co_return done;
+  // The archive writes to the session's stream.
+  status = co_await session->take();
+  if (status.ok()) status = busy(*session);
+  if (!status.ok()) co_return status;
   commit.Clear();
-  const Status status =
+  status =
       co_await archive_stream(session_stream(session_id), session->seq() - kTail, &done, &commit);
   if (commit.appended_size() > 0) session->committed(commit, session->doc());
   if (!status.ok()) co_return status;

@@ -16,6 +16,8 @@ constexpr size_t kAtOnce = 64;
 // others wait, so that many runs do not keep the daemon from serving.
 constexpr size_t kBegunAtOnce = 64;
 constexpr size_t kBegunEarly = 128;
+// Readings of one session that another daemon still writes to.
+constexpr int kReadings = 4;
 
 }  // namespace
 
@@ -43,6 +45,7 @@ struct GatewayImpl::Recovery {
   size_t begun = 0;
   size_t beginners = 0;
   bool all_read = false;
+  int reading = 1;  // of a session that was read before in vain: 2, 3, ...
 
   bool may_begin() const { return !runs.empty() && (all_read || begun < kBegunEarly); }
 };
@@ -119,7 +122,15 @@ Task<void> GatewayImpl::begin_runs(std::shared_ptr<Recovery> recovery) {
     environment_.tasks.spawn(next.loop->run(std::move(next.opening)));
     if (!writes) continue;
     const auto response = co_await committed;
-    static_cast<void>(response.ok());
+    const auto session = next.loop->session();
+    const bool stale =
+        response.status().code() == Code::kFailedPrecondition && session->token() == 0;
+    if (stale && recovery->reading < kReadings && !environment_.stopping) {
+      // Who had the session before got something more written. After the last reading, the next
+      // who opens it takes it up.
+      const auto adopted = co_await adopt(session->id(), recovery->reading + 1);
+      static_cast<void>(adopted.ok());
+    }
   }
   --recovery->beginners;
 }
@@ -144,9 +155,9 @@ Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
     const bool b_waits = b.state() == api::RUN_STATE_QUEUED;
     return a_waits != b_waits ? b_waits : a.run_id() < b.run_id();
   });
-  // A running run takes the lease with its first record, which fails if its tape is not what was
-  // read; so the session is read behind it, and shows all that was before. Where no run writes, the
-  // lease is taken now, so that a daemon which had the session before writes nothing more of it.
+  // A running run takes the lease with its first record, which fails if its tape or the session's
+  // is not what was read; so its runs are read behind the session. Where no run writes, the lease
+  // is taken now, so that a daemon which had the session before writes nothing more of it.
   const auto in_use = [](const Session& one) {
     // One that nobody uses may have been read when it was another daemon's.
     return !one.lost() && (one.token() != 0 || !one.idle());
@@ -157,24 +168,25 @@ Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
   if (known != sessions_.end() && in_use(*known->second)) session = known->second;
   Mutex::Guard guard;
   if (!session) {
+    auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
+    if (!loaded.ok()) co_return loaded.status();
     bool writes = std::any_of(runs.begin(), runs.end(), [](const api::Run& run) {
       return run.state() == api::RUN_STATE_RUNNING;
     });
+    Status read;
     if (writes) {
-      const Status read = co_await fold_runs(recovery, &runs, &folded);
-      if (!read.ok()) co_return read;
+      read = co_await fold_all(recovery, (*loaded)->doc(), &runs, &folded);
       writes = std::any_of(folded.begin(), folded.end(), [](const Folded& one) {
         return run::run_state(one.state) == api::RUN_STATE_RUNNING;
       });
     }
-    auto loaded = co_await Session::load(environment_.world, environment_.options, session_id);
-    if (!loaded.ok()) co_return loaded.status();
-    const Status approvals = co_await load_approvals(session_id);
-    if (!approvals.ok()) co_return approvals;
-    if (!writes) {
-      const Status taken = co_await (*loaded)->take();
-      if (!taken.ok()) co_return taken;
+    if (read.ok() && !writes) {
+      for (auto& one : std::exchange(folded, {})) runs.push_back(std::move(one.doc));
+      read = co_await (*loaded)->take();
+      if (read.ok()) read = co_await fold_all(recovery, (*loaded)->doc(), &runs, &folded);
     }
+    if (read.ok()) read = co_await load_approvals(session_id);
+    if (!read.ok()) co_return read;
     auto& kept = sessions_[session_id];
     if (!kept || !in_use(*kept)) {
       kept = *loaded;
@@ -217,9 +229,10 @@ bool GatewayImpl::drives(const std::string& run_id) const {
   return found != runs_.end() && !found->second->session()->lost();
 }
 
-Task<Status> GatewayImpl::adopt(std::string session_id) {
+Task<Status> GatewayImpl::adopt(std::string session_id, int reading) {
   const auto recovery = std::make_shared<Recovery>();
   recovery->all_read = true;
+  recovery->reading = reading;
   auto runs = co_await runs_of(environment_.world.journal, session_id, true);
   if (!runs.ok()) co_return runs.status();
   for (const api::Run& run : *runs) recovery->partials.insert(run.run_id());
@@ -227,6 +240,27 @@ Task<Status> GatewayImpl::adopt(std::string session_id) {
                                [this](const api::Run& run) { return drives(run.run_id()); });
   if (all) co_return Status();
   co_return co_await recover_session(recovery, std::move(session_id), std::move(*runs));
+}
+
+// `runs` were listed before the session was read, which may tell of more.
+Task<Status> GatewayImpl::fold_all(std::shared_ptr<Recovery> recovery, api::Session session,
+                                   std::vector<api::Run>* runs, std::vector<Folded>* folded) {
+  const Status status = co_await fold_runs(recovery, runs, folded);
+  if (!status.ok()) co_return status;
+  uint32_t queued = 0;
+  bool ended = false;
+  for (const Folded& one : *folded) {
+    if (one.state.phase == run::Phase::kQueued) ++queued;
+    ended = ended || !one.state.exists() || one.state.terminal();
+  }
+  if (!ended && session.queued() <= queued) co_return status;
+  auto all = co_await runs_of(environment_.world.journal, session.session_id(), true);
+  if (!all.ok()) co_return all.status();
+  for (auto& run : *all) {
+    const auto same = [&run](const Folded& one) { return one.doc.run_id() == run.run_id(); };
+    if (std::none_of(folded->begin(), folded->end(), same)) runs->push_back(std::move(run));
+  }
+  co_return co_await fold_runs(recovery, runs, folded);
 }
 
 Task<Status> GatewayImpl::fold_runs(std::shared_ptr<Recovery> recovery, std::vector<api::Run>* runs,

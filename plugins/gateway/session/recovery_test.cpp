@@ -258,6 +258,118 @@ TEST(Takeover, TheConversationIsReadAnewByWhoLookedAtItBefore) {
   EXPECT_THAT(seen, ::testing::HasSubstr("the rent is paid"));
 }
 
+// A journal through which a daemon sees what others do while its own requests are on their way.
+class CrossedJournal : public StoreJournal {
+ public:
+  using StoreJournal::StoreJournal;
+  using Meddling = std::function<Task<void>()>;
+
+  // Before each commit that takes a lease.
+  Meddling before_take;
+  // Behind the list of the runs that have not ended.
+  Meddling behind_list;
+
+  Task<Result<service::CommitResponse>> commit(service::CommitRequest request) override {
+    const Meddling meddle = before_take;  // which may end itself
+    if (meddle && request.takes_size() > 0) co_await meddle();
+    co_return co_await StoreJournal::commit(std::move(request));
+  }
+  Task<Result<service::QueryResponse>> query(service::QueryRequest request) override {
+    const bool lists = request.index() == "active";
+    auto answer = co_await StoreJournal::query(std::move(request));
+    const Meddling meddle = behind_list;
+    if (meddle && lists) co_await meddle();
+    co_return answer;
+  }
+};
+
+// A daemon whose run is under way, and one that takes it over while the first goes on.
+struct Crossing {
+  Crossing() : journal(house.store) {
+    house.providers.hang({"half an ans"});
+    const auto accepted = house.send("hi");
+    session_id = accepted.ok() ? accepted.value().session_id : "";
+    run_id = accepted.ok() ? accepted.value().run_id : "";
+    second = std::make_unique<GatewayImpl>(
+        World{house.clock, house.executor, house.ids, journal, house.providers, house.tools},
+        test_options(), policy::PolicyRules());
+  }
+  // The first daemon changes the session.
+  Task<void> rename() {
+    api::RenameSessionRequest request;
+    request.set_session_id(session_id);
+    request.set_title("title " + std::to_string(++renamed));
+    auto done = co_await house.gateway->rename_session(House::caller(), request);
+    if (!done.ok()) ADD_FAILURE() << done.status().to_string();
+  }
+  api::Session session() {
+    api::GetSessionRequest request;
+    request.set_session_id(session_id);
+    auto answer = house.run(second->get_session(House::caller(), request));
+    return answer.ok() ? *answer : api::Session();
+  }
+  // As the second knows it.
+  api::Run run_of(const std::string& id) {
+    api::GetRunRequest request;
+    request.set_run_id(id);
+    auto answer = house.run(second->get_run(House::caller(), request));
+    return answer.ok() ? *answer : api::Run();
+  }
+  House house;
+  CrossedJournal journal;
+  std::string session_id;
+  std::string run_id;
+  std::unique_ptr<GatewayImpl> second;
+  int renamed = 0;
+};
+
+TEST(Takeover, ASessionThatChangedSinceItWasReadIsReadAgain) {
+  Crossing two;
+  two.house.providers.say({"a whole answer"});
+  two.journal.before_take = [&two]() -> Task<void> {
+    two.journal.before_take = nullptr;
+    return two.rename();
+  };
+  ASSERT_TRUE(two.house.run(two.second->recover()).ok());
+  EXPECT_EQ(two.renamed, 1);
+  const auto run = two.run_of(two.run_id);
+  EXPECT_EQ(run.state(), api::RUN_STATE_COMPLETED) << run.DebugString();
+  EXPECT_EQ(run.text(), "a whole answer");
+  EXPECT_EQ(two.session().title(), "title 1");
+  EXPECT_EQ(two.session().turns(), 1u);
+}
+
+TEST(Takeover, ASessionThatChangesAllTheTimeIsLeftToWhoWantsItNext) {
+  Crossing two;
+  two.house.providers.say({"a whole answer"});
+  two.journal.before_take = [&two] { return two.rename(); };
+  ASSERT_TRUE(two.house.run(two.second->recover()).ok());
+  EXPECT_EQ(two.renamed, 4);
+  EXPECT_EQ(two.run_of(two.run_id).state(), api::RUN_STATE_RUNNING);
+  two.journal.before_take = nullptr;
+  const auto next =
+      two.house.run(two.second->start_run(House::caller(), House::say("go on", two.session_id)));
+  ASSERT_TRUE(next.ok()) << next.status().to_string();
+  EXPECT_EQ(two.run_of(two.run_id).text(), "a whole answer");
+  EXPECT_EQ(two.run_of(next.value().run_id).text(), "echo: go on");
+}
+
+TEST(Takeover, AMessageThatCameAfterTheRunsWereListedIsAnswered) {
+  Crossing two;
+  std::string second_run;
+  two.journal.behind_list = [&]() -> Task<void> {
+    two.journal.behind_list = nullptr;
+    auto accepted =
+        co_await two.house.gateway->start_run(House::caller(), House::say("late", two.session_id));
+    if (accepted.ok()) second_run = accepted->run_id;
+  };
+  two.house.providers.say({"a whole answer"});
+  ASSERT_TRUE(two.house.run(two.second->recover()).ok());
+  ASSERT_NE(second_run, "");
+  EXPECT_EQ(two.run_of(two.run_id).text(), "a whole answer");
+  EXPECT_EQ(two.run_of(second_run).text(), "echo: late");
+}
+
 TEST(Recovery, AClockThatWasSetBackDoesNotKeepARetryWaiting) {
   House house;
   house.providers.fail(Status(Code::kUnavailable, "away", PALYRA_ERROR_RETRYABLE),

@@ -41,19 +41,27 @@ Task<Status> Session::read() {
 Task<Status> Session::take() {
   if (token_ == 0) {
     service::CommitRequest nothing;
-    const auto taken = co_await commit(std::move(nothing));
+    const auto taken = co_await write(std::move(nothing), false);
     if (!taken.ok()) co_return taken.status();
   }
   co_return co_await read();
 }
 
 Task<Result<service::CommitResponse>> Session::commit(service::CommitRequest request) {
+  return write(std::move(request), true);
+}
+
+// `read_before`: `request` comes from what is known of the session, not from what is read after it.
+Task<Result<service::CommitResponse>> Session::write(service::CommitRequest request,
+                                                     bool read_before) {
   Mutex::Guard taking;
   if (token_ == 0) {
     taking = co_await lease_mutex_.lock();
     if (token_ != 0) taking.release();
   }
   const std::string lease = session_stream(id());
+  // Until then another daemon may have written.
+  if (token_ == 0 && read_before) expect(request, lease, seq_);
   const int64_t now = world_.clock.mono_now();
   const bool renew = now - lease_renewed_ns_ > options_.lease_ttl_ms * kNanosPerMilli / 3;
   if (token_ == 0 || renew) {

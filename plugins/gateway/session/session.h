@@ -69,8 +69,9 @@ class Session {
 
   Task<Mutex::Guard> lock() { return mutex_.lock(); }
 
-  // Adds the fence, or takes or renews the lease, and commits. Errors pass through; after a lost
-  // fence or sequence call give_up().
+  // Adds the fence, or takes or renews the lease, and commits. The commit that takes it fails with
+  // FAILED_PRECONDITION if the session's stream is not as it was read. Errors pass through; after a
+  // lost fence or sequence call give_up().
   Task<Result<service::CommitResponse>> commit(service::CommitRequest request);
   // After a commit with records of the session's stream, or its document.
   void committed(const service::CommitResponse& response, api::Session doc);
@@ -103,6 +104,7 @@ class Session {
 
  private:
   Task<Status> read();
+  Task<Result<service::CommitResponse>> write(service::CommitRequest request, bool read_before);
   Task<Result<History>> read_history(int64_t tokens, store::SessionView view);
   Task<Result<std::optional<run::Piece>>> read_summary(tape::Compacted compacted);
 
