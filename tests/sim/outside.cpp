@@ -77,9 +77,10 @@ Task<void> linger(Scene& scene, Lane& lane) {
   }
 }
 
-Task<gateway::ChatOutcome> Model::chat(std::string, service::ChatRequest request,
+Task<gateway::ChatOutcome> Model::chat(std::string, Serialised<service::ChatRequest> bytes,
                                        std::function<void(const service::ChatEvent&)> on_event,
                                        CancelToken cancel) {
+  const service::ChatRequest request = bytes.parsed();
   Dice& dice = scene_.dice;
   const bool summary = asks_for_summary(request);
   const InFlight flight(ledger_, daemon_, summary ? "compaction_started" : "model_turn_started");

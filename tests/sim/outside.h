@@ -45,7 +45,7 @@ class Model final : public gateway::Providers {
   Model(Scene& scene, Lane& lane, Ledger& ledger, Observer& observer, int daemon)
       : scene_(scene), lane_(lane), ledger_(ledger), observer_(observer), daemon_(daemon) {}
 
-  Task<gateway::ChatOutcome> chat(std::string instance, service::ChatRequest request,
+  Task<gateway::ChatOutcome> chat(std::string instance, Serialised<service::ChatRequest> bytes,
                                   std::function<void(const service::ChatEvent&)> on_event,
                                   CancelToken cancel) override;
   Task<Result<service::ListModelsResponse>> models(std::string, bool) override {

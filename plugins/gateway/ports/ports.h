@@ -3,6 +3,7 @@
 // gateway's lane and resume there.
 #pragma once
 
+#include "palyra/method.hpp"
 #include "palyra/service/v1/journal.pb.h"
 #include "palyra/service/v1/provider.pb.h"
 #include "palyra/service/v1/tool.pb.h"
@@ -54,7 +55,7 @@ class Providers {
   virtual ~Providers() = default;
   // One turn. on_event runs on the lane, in order, before the task ends. UNAVAILABLE if there is no
   // such instance.
-  virtual Task<ChatOutcome> chat(std::string instance, service::v1::ChatRequest request,
+  virtual Task<ChatOutcome> chat(std::string instance, Serialised<service::v1::ChatRequest> request,
                                  std::function<void(const service::v1::ChatEvent&)> on_event,
                                  CancelToken cancel) = 0;
   // What an instance offers; for the context window. Cached; never probes unless asked.

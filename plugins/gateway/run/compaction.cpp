@@ -58,7 +58,7 @@ std::string shortened(const std::string& text, size_t limit) {
 
 std::string transcript(const Piece& piece, size_t message_bytes) {
   std::string out;
-  for (const service::ChatMessage& message : piece.messages) {
+  for (const service::ChatMessage& message : piece.messages.parsed()) {
     out += "[";
     out += speaker(message.role());
     out += "] " + shortened(message.text(), message_bytes) + "\n";

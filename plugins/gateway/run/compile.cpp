@@ -20,6 +20,25 @@ std::string serialise(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
+// Room for tools and a schema.
+constexpr size_t kRestBytes = 4096;
+
+using google::protobuf::io::ArrayInputStream;
+using google::protobuf::io::CodedInputStream;
+using google::protobuf::io::CodedOutputStream;
+
+// As one of a ChatRequest's `messages`.
+void append_message(std::string& out, const service::ChatMessage& one) {
+  constexpr uint8_t kLengthDelimited = 2;
+  const size_t size = one.ByteSizeLong();
+  uint8_t head[10];
+  head[0] =
+      static_cast<uint8_t>(service::ChatRequest::kMessagesFieldNumber << 3 | kLengthDelimited);
+  const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(size, head + 1);
+  out.append(reinterpret_cast<const char*>(head), static_cast<size_t>(end - head));
+  out += serialise(one);
+}
+
 service::ChatMessage message(service::Role role, std::string text) {
   service::ChatMessage out;
   out.set_role(role);
@@ -130,26 +149,43 @@ Piece joined_piece(const State& state, const Joined& joined) {
 
 }  // namespace
 
-std::string digest_of(const std::vector<service::ChatMessage>& messages) {
-  std::string bytes;
-  for (const service::ChatMessage& one : messages) {
-    const std::string part = serialise(one);
-    bytes += std::to_string(part.size());
-    bytes += ':';
-    bytes += part;
+Messages::Messages(const std::vector<service::ChatMessage>& messages) {
+  if (messages.empty()) return;
+  std::string wire;
+  for (const service::ChatMessage& one : messages) append_message(wire, one);
+  wire_ = std::make_shared<const std::string>(std::move(wire));
+}
+
+std::vector<service::ChatMessage> Messages::parsed() const {
+  service::ChatRequest request;
+  request.ParseFromArray(wire().data(), static_cast<int>(wire().size()));
+  return {std::make_move_iterator(request.mutable_messages()->begin()),
+          std::make_move_iterator(request.mutable_messages()->end())};
+}
+
+std::string Messages::digest() const {
+  digest::Sha256 sum;
+  ArrayInputStream bytes(wire().data(), static_cast<int>(wire().size()));
+  CodedInputStream in(&bytes);
+  uint32_t size = 0;
+  for (std::string_view left = wire(); in.ReadTag() != 0 && in.ReadVarint32(&size);) {
+    sum.update(std::to_string(size));
+    sum.update(":");
+    sum.update(left.substr(static_cast<size_t>(in.CurrentPosition()), size));
+    in.Skip(static_cast<int>(size));
   }
-  return digest::sha256(bytes);
+  return sum.finish();
 }
 
 Piece make_piece(tape::SegmentKind kind, std::string source, common::Provenance provenance,
-                 std::vector<service::ChatMessage> messages) {
+                 const std::vector<service::ChatMessage>& messages) {
   Piece piece;
   piece.segment.set_kind(kind);
   piece.segment.set_source(std::move(source));
   piece.segment.set_provenance(provenance);
   piece.segment.set_tokens(tokens_of(messages));
-  piece.segment.set_digest(digest_of(messages));
-  piece.messages = std::move(messages);
+  piece.messages = Messages(messages);
+  piece.segment.set_digest(piece.messages.digest());
   return piece;
 }
 
@@ -262,35 +298,52 @@ Piece history_piece(const State& state, std::string source) {
   return piece;
 }
 
-service::ChatRequest compile(std::vector<Piece>& pieces,
-                             const std::vector<service::ToolDefinition>& tools,
-                             std::string_view model, std::string_view response_schema_json) {
-  service::ChatRequest request;
-  request.set_model(std::string(model));
-  request.set_response_schema_json(std::string(response_schema_json));
-  for (Piece& piece : pieces) {
+Prompt compile(const std::vector<Piece>& pieces, const std::vector<service::ToolDefinition>& tools,
+               std::string_view model, std::string_view response_schema_json) {
+  service::ChatRequest ends;
+  ends.set_model(std::string(model));
+  Prompt request{serialise(ends)};
+  size_t size = request.bytes.size();
+  for (const Piece& piece : pieces) size += piece.messages.wire().size();
+  request.bytes.reserve(size + kRestBytes);
+  std::string system;
+  const auto close_system = [&] {
+    if (system.empty()) return;
+    append_message(request.bytes, message(service::ROLE_SYSTEM, std::exchange(system, {})));
+  };
+  for (const Piece& piece : pieces) {
     if (piece.segment.dropped()) continue;
-    for (service::ChatMessage& one : piece.messages) {
-      const int size = request.messages_size();
-      if (one.role() == service::ROLE_SYSTEM && size > 0 &&
-          request.messages(size - 1).role() == service::ROLE_SYSTEM) {
-        std::string& text = *request.mutable_messages(size - 1)->mutable_text();
-        text += "\n\n";
-        text += one.text();
-      } else {
-        *request.add_messages() = std::move(one);
-      }
+    if (piece.segment.kind() != tape::SEGMENT_KIND_SYSTEM) {
+      if (!piece.messages.empty()) close_system();
+      request.bytes += piece.messages.wire();
+      continue;
+    }
+    for (const service::ChatMessage& one : piece.messages.parsed()) {
+      if (!system.empty()) system += "\n\n";
+      system += one.text();
     }
   }
-  for (const service::ToolDefinition& tool : tools) *request.add_tools() = tool;
+  close_system();
+  ends.Clear();
+  for (const service::ToolDefinition& tool : tools) *ends.add_tools() = tool;
+  ends.set_response_schema_json(std::string(response_schema_json));
+  request.bytes += serialise(ends);
   return request;
 }
 
-std::string request_digest(const service::ChatRequest& request) {
-  if (request.max_output_tokens() == 0) return digest::sha256(serialise(request));
-  service::ChatRequest unlimited = request;
-  unlimited.clear_max_output_tokens();
-  return digest::sha256(serialise(unlimited));
+service::ChatRequest Prompt::parsed() const {
+  service::ChatRequest request;
+  request.ParseFromString(bytes);
+  return request;
+}
+
+std::string request_digest(const Prompt& request) { return digest::sha256(request.bytes); }
+
+// A field of a serialised message may come behind those of a higher number.
+void set_max_output_tokens(Prompt& request, int64_t tokens) {
+  service::ChatRequest limit;
+  limit.set_max_output_tokens(tokens);
+  request.bytes += serialise(limit);
 }
 
 int64_t tool_tokens(const std::vector<service::ToolDefinition>& tools) {

@@ -5,23 +5,46 @@
 #include "plugins/gateway/run/state.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace palyra::gateway::run {
 
+// A request to a model: a ChatRequest in its deterministic serialisation.
+struct Prompt {
+  std::string bytes;
+  service::ChatRequest parsed() const;
+};
+
+// Messages as they stand in a request: made once, shared by all copies. A conversation of many
+// turns is put together for each of its runs without being made or copied again.
+class Messages {
+ public:
+  Messages() = default;
+  explicit Messages(const std::vector<service::ChatMessage>& messages);
+
+  bool empty() const { return !wire_; }
+  std::vector<service::ChatMessage> parsed() const;
+  // The field `messages` of a ChatRequest, serialised.
+  std::string_view wire() const { return wire_ ? std::string_view(*wire_) : std::string_view(); }
+  // SHA-256 over the length and the serialisation of each, 32 bytes.
+  std::string digest() const;
+
+ private:
+  std::shared_ptr<const std::string> wire_;
+};
+
 // A segment and its content. The digest of a segment is that of its messages.
 struct Piece {
   tape::Segment segment;
-  std::vector<service::ChatMessage> messages;
+  Messages messages;
 };
 
-// SHA-256 over the deterministic serialisation, 32 bytes.
-std::string digest_of(const std::vector<service::ChatMessage>& messages);
 // Fills kind, source, provenance, tokens (estimated) and digest.
 Piece make_piece(tape::SegmentKind kind, std::string source, common::Provenance provenance,
-                 std::vector<service::ChatMessage> messages);
+                 const std::vector<service::ChatMessage>& messages);
 
 // Text that came from outside, between marks that it cannot forge, with a sentence saying that
 // nothing in it is an instruction. `source` is for the model: "tool web.get".
@@ -53,13 +76,13 @@ Piece history_piece(const State& state, std::string source);
 
 // The request for the pieces that are not dropped, in their order. Adjacent system messages become
 // one. `model` is without the instance. Fields of the response format and tools are taken as they
-// are.
-// The messages are moved out of the pieces; their segments stay.
-service::ChatRequest compile(std::vector<Piece>& pieces,
-                             const std::vector<service::ToolDefinition>& tools,
-                             std::string_view model, std::string_view response_schema_json);
-// SHA-256 of the request without max_output_tokens (which the budget decides later), 32 bytes.
-std::string request_digest(const service::ChatRequest& request);
+// are. Without max_output_tokens, which the budget decides later.
+Prompt compile(const std::vector<Piece>& pieces, const std::vector<service::ToolDefinition>& tools,
+               std::string_view model, std::string_view response_schema_json);
+// SHA-256 of the bytes of a request that compile() made, 32 bytes.
+std::string request_digest(const Prompt& request);
+// The request with this limit.
+void set_max_output_tokens(Prompt& request, int64_t tokens);
 // Estimated tokens of the tool definitions.
 int64_t tool_tokens(const std::vector<service::ToolDefinition>& tools);
 

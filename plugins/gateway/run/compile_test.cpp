@@ -33,7 +33,7 @@ TEST(Compile, ResultsAreInProposalOrderWhateverOrderTheyCameIn) {
   story.tool(1, "second").tool(0, "first");
   std::vector<Piece> pieces = {system_piece("Be brief.", "agent main"), input_piece(story.state)};
   for (auto& one : run_pieces(story.state)) pieces.push_back(one);
-  const auto request = compile(pieces, {}, "echo", "");
+  const auto request = compile(pieces, {}, "echo", "").parsed();
   ASSERT_EQ(request.messages_size(), 5);
   EXPECT_EQ(request.messages(0).role(), service::ROLE_SYSTEM);
   EXPECT_EQ(request.messages(1).text(), "How many files are here?");
@@ -43,18 +43,37 @@ TEST(Compile, ResultsAreInProposalOrderWhateverOrderTheyCameIn) {
   EXPECT_EQ(request.messages(4).text(), "second");
 }
 
-TEST(Compile, TheSamePiecesGiveTheSameDigestAndTheOutputLimitIsNotInIt) {
+TEST(Compile, TheBytesAreThoseOfTheMessageWhateverTheyWerePutTogetherFrom) {
+  Story story;
+  story.begin().context().model("Looking.", {{"a"}}).policy(0, tape::VERDICT_ALLOW).tool(0, "one");
+  std::vector<Piece> pieces = {system_piece("Be brief.", "agent main"), system_piece("", "none"),
+                               system_piece("Be kind.", "skill"), input_piece(story.state)};
+  for (auto& one : run_pieces(story.state)) pieces.push_back(one);
+  std::vector<service::ToolDefinition> tools(2);
+  tools[0].set_name("a");
+  tools[1].set_name("b");
+  Prompt request = compile(pieces, tools, "echo", "{}");
+  const service::ChatRequest parsed = request.parsed();
+  EXPECT_EQ(parsed.SerializeAsString(), request.bytes);
+  ASSERT_EQ(parsed.messages_size(), 4);
+  EXPECT_EQ(parsed.messages(0).text(), "Be brief.\n\nBe kind.");
+  EXPECT_EQ(parsed.tools_size(), 2);
+  EXPECT_EQ(parsed.response_schema_json(), "{}");
+
+  set_max_output_tokens(request, 5);
+  EXPECT_EQ(request.parsed().max_output_tokens(), 5);
+  EXPECT_EQ(request.parsed().messages_size(), 4);
+}
+
+TEST(Compile, TheSamePiecesGiveTheSameDigest) {
   Story story;
   story.begin();
-  const auto request = [&] {
-    std::vector<Piece> pieces = {input_piece(story.state)};
-    return compile(pieces, {}, "echo", "");
+  const std::vector<Piece> pieces = {input_piece(story.state)};
+  const auto digest = [&](const char* model) {
+    return request_digest(compile(pieces, {}, model, ""));
   };
-  auto other = request();
-  other.set_max_output_tokens(5);
-  EXPECT_EQ(request_digest(request()), request_digest(other));
-  other.set_model("other");
-  EXPECT_NE(request_digest(request()), request_digest(other));
+  EXPECT_EQ(digest("echo"), digest("echo"));
+  EXPECT_NE(digest("echo"), digest("other"));
 }
 
 TEST(Compile, InstructionsInUntrustedTextAreFencedWithAMarkTheyCannotForge) {
@@ -74,7 +93,7 @@ TEST(Compile, ARefusedAnswerIsFollowedByItsRepairRequest) {
   const auto pieces = run_pieces(story.state);
   ASSERT_EQ(pieces.size(), 2U);
   EXPECT_EQ(pieces[1].segment.kind(), tape::SEGMENT_KIND_REPAIR);
-  EXPECT_EQ(pieces[1].messages[0].role(), service::ROLE_USER);
+  EXPECT_EQ(pieces[1].messages.parsed()[0].role(), service::ROLE_USER);
 }
 
 TEST(Compile, HistoryHoldsTheWholeTurnAndAnswersEveryCall) {
@@ -83,9 +102,10 @@ TEST(Compile, HistoryHoldsTheWholeTurnAndAnswersEveryCall) {
   story.append(interrupt_events(story.state, "", "stopped"));
   story.step();
   const Piece history = history_piece(story.state, "turn 1");
-  ASSERT_EQ(history.messages.size(), 4U);
-  EXPECT_EQ(history.messages[2].role(), service::ROLE_TOOL);
-  EXPECT_THAT(history.messages[3].text(), HasSubstr("cancelled"));
+  const auto messages = history.messages.parsed();
+  ASSERT_EQ(messages.size(), 4U);
+  EXPECT_EQ(messages[2].role(), service::ROLE_TOOL);
+  EXPECT_THAT(messages[3].text(), HasSubstr("cancelled"));
 }
 
 TEST(ContextPlan, KeepsAllThatFits) {

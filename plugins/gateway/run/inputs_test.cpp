@@ -47,7 +47,7 @@ Story& stopped(Story& story, const std::string& partial = "") {
 std::vector<std::string> seen(const State& state) {
   std::vector<Piece> pieces = {input_piece(state)};
   for (auto& piece : run_pieces(state)) pieces.push_back(std::move(piece));
-  const auto request = compile(pieces, {}, "echo", "");
+  const auto request = compile(pieces, {}, "echo", "").parsed();
   std::vector<std::string> out;
   for (const auto& message : request.messages()) {
     const char* who = message.role() == service::ROLE_USER        ? "u:"
@@ -204,8 +204,9 @@ TEST(JoinedInputs, ACancelledRunTakesItsSteeringWithIt) {
   EXPECT_EQ(story.state.phase, Phase::kCancelled);
   EXPECT_EQ(story.state.inputs.size(), 1U);
   const Piece history = history_piece(story.state, "turn 01T");
-  ASSERT_GE(history.messages.size(), 2U);
-  EXPECT_EQ(history.messages[1].text(), "too late");
+  const auto messages = history.messages.parsed();
+  ASSERT_GE(messages.size(), 2U);
+  EXPECT_EQ(messages[1].text(), "too late");
 }
 
 TEST(JoinedInputs, AMessageForARunThatHasEndedChangesNothing) {

@@ -263,10 +263,10 @@ struct Promises {
 // Every joined message is shown once, at its place; a run that completed has shown all of them.
 void check_inputs(const State& state, size_t joined) {
   ASSERT_EQ(state.inputs.size(), joined);
-  std::string shown = input_piece(state).messages.front().text();
+  std::string shown = input_piece(state).messages.parsed().front().text();
   for (const Piece& piece : run_pieces(state)) {
     if (piece.segment.kind() != tape::SEGMENT_KIND_INPUT) continue;
-    for (const auto& message : piece.messages) shown += message.text();
+    for (const auto& message : piece.messages.parsed()) shown += message.text();
   }
   for (size_t i = 0; i < joined; ++i) {
     const std::string words = "[message " + std::to_string(i) + "]";

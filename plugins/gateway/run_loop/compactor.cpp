@@ -139,8 +139,10 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
         text += said.text_delta();
         if (text.size() > kSummaryBytes) cancel.cancel();
       };
+  Serialised<service::ChatRequest> request;
+  request.bytes = step.plan.request.SerializeAsString();
   const ChatOutcome outcome = co_await environment_.world.providers.chat(
-      model.substr(0, slash), std::move(step.plan.request), std::move(on_event), cancel);
+      model.substr(0, slash), std::move(request), std::move(on_event), cancel);
   if (ended_ || state_.in_flight.count(wanted.ordinal) == 0) co_return;
   if (stopping_) co_return interrupt(wanted.ordinal, "the run was stopped");
   const bool too_long = text.size() > kSummaryBytes;

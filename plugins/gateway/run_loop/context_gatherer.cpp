@@ -52,10 +52,10 @@ Task<Result<std::optional<run::Piece>>> read_again(Environment& environment,
 
 }  // namespace
 
-Task<Result<std::optional<service::ChatRequest>>> compile_again(Environment& environment,
-                                                                const run::State& state,
-                                                                tape::ContextGathered gathered) {
-  std::optional<service::ChatRequest> request;
+Task<Result<std::optional<run::Prompt>>> compile_again(Environment& environment,
+                                                       const run::State& state,
+                                                       tape::ContextGathered gathered) {
+  std::optional<run::Prompt> request;
   std::deque<run::Piece> own = {run::input_piece(state)};
   for (run::Piece& piece : run::run_pieces(state, gathered.turn())) own.push_back(std::move(piece));
   const std::string model = model_name(state.created.agent());

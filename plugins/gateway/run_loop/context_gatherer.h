@@ -14,7 +14,7 @@ namespace palyra::gateway {
 
 struct Gathered {
   tape::ContextGathered event;
-  service::ChatRequest request;  // without max_output_tokens
+  run::Prompt request;
 };
 
 // System prompt, earlier turns, the input, what the run did so far; cut to the model's window.
@@ -24,9 +24,9 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
 
 // The request of a context that is on the tape, from what its segments name: as it was, whatever is
 // pinned, expanded or moved since; only the tools are today's. Nothing if some of it is gone.
-Task<Result<std::optional<service::ChatRequest>>> compile_again(Environment& environment,
-                                                                const run::State& state,
-                                                                tape::ContextGathered gathered);
+Task<Result<std::optional<run::Prompt>>> compile_again(Environment& environment,
+                                                       const run::State& state,
+                                                       tape::ContextGathered gathered);
 
 // The tools of the catalogue that the agent may use, as the model is told of them.
 std::vector<service::ToolDefinition> offered_tools(const Catalogue& catalogue,

@@ -139,10 +139,6 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
   partial_ns_ = environment_.world.clock.mono_now();
   const CancelToken cancel = flights_[wanted.ordinal].cancel;
 
-  if (!request_ && !kept_request_.empty()) {
-    request_.emplace();
-    request_->ParseFromString(kept_request_);
-  }
   if (!request_) {
     // After a restart: the model is shown what the tape says that it is shown. If some of that is
     // gone, what the session holds now.
@@ -172,10 +168,10 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
       co_return;
     }
   }
-  service::ChatRequest request = std::move(*request_);
-  request_.reset();
-  kept_request_ = request.SerializeAsString();
-  request.set_max_output_tokens(wanted.max_output_tokens);
+  run::Prompt request = *request_;  // kept for another attempt
+  run::set_max_output_tokens(request, wanted.max_output_tokens);
+  Serialised<service::ChatRequest> sent;
+  sent.bytes = std::move(request.bytes);
   const std::string& model = state_.created.agent().model();
   const std::string instance = model.substr(0, model.find('/'));
 
@@ -206,7 +202,7 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
         maybe_store_partial();
       };
   const ChatOutcome outcome = co_await environment_.world.providers.chat(
-      instance, std::move(request), std::move(on_event), cancel);
+      instance, std::move(sent), std::move(on_event), cancel);
   if (ended_ || state_.in_flight.count(ordinal) == 0) co_return;
   if (partial_writing_) {
     // A partial that lands after the result would never be removed.

@@ -188,7 +188,6 @@ Task<Status> RunLoop::run_local(run::Wanted wanted) {
     if (environment_.stopping) co_return Status();
     if (gathered.ok()) {
       request_ = std::move(gathered->request);
-      kept_request_.clear();
       *event.mutable_context_gathered() = std::move(gathered->event);
       add(std::move(event));
       co_return Status();

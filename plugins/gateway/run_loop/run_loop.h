@@ -174,8 +174,7 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   bool cancel_durable_;
 
   // Of the turn whose context is in force: until its first attempt, then as bytes for another one.
-  std::optional<service::ChatRequest> request_;
-  std::string kept_request_;
+  std::optional<run::Prompt> request_;
   std::optional<HistoryTurn> finished_turn_;
   // What the compaction in flight came to, until its result is taken from the inbox; then to be
   // appended to the session's stream in the same commit.

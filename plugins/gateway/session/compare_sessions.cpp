@@ -91,8 +91,9 @@ Task<Status> describe(Journal& journal, FoundTurn found, std::string head, api::
   info.set_head(found.at.turn_id() == head);
   auto piece = co_await read_turn(journal, found.turn);
   if (!piece.ok()) co_return piece.status();
-  const std::string message = joined(piece->messages, service::ROLE_USER);
-  const std::string answer = joined(piece->messages, service::ROLE_ASSISTANT);
+  const auto messages = piece->messages.parsed();
+  const std::string message = joined(messages, service::ROLE_USER);
+  const std::string answer = joined(messages, service::ROLE_ASSISTANT);
   out->set_message(std::string(utf8::prefix(message, kTextBytes)));
   out->set_message_bytes(static_cast<int64_t>(message.size()));
   out->set_answer(std::string(utf8::prefix(answer, kTextBytes)));

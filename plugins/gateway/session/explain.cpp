@@ -30,7 +30,7 @@ std::string_view role_words(service::Role role) {
 
 std::string content_of(const run::Piece& piece) {
   std::string out;
-  for (const auto& message : piece.messages) {
+  for (const auto& message : piece.messages.parsed()) {
     out += "[";
     out += role_words(message.role());
     out += "] " + message.text() + "\n";

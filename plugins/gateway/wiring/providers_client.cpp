@@ -77,7 +77,7 @@ std::shared_ptr<ProvidersClient::Provider> ProvidersClient::find(
   return found == providers_.end() ? nullptr : found->second;
 }
 
-Task<ChatOutcome> ProvidersClient::chat(std::string instance, pb::ChatRequest request,
+Task<ChatOutcome> ProvidersClient::chat(std::string instance, Serialised<pb::ChatRequest> request,
                                         std::function<void(const pb::ChatEvent&)> on_event,
                                         CancelToken cancel) {
   ChatOutcome outcome;

@@ -22,7 +22,8 @@ class ProvidersClient final : public Providers {
   Status start();
   void stop();
 
-  Task<ChatOutcome> chat(std::string instance, ::palyra::service::v1::ChatRequest request,
+  Task<ChatOutcome> chat(std::string instance,
+                         Serialised<::palyra::service::v1::ChatRequest> request,
                          std::function<void(const ::palyra::service::v1::ChatEvent&)> on_event,
                          CancelToken cancel) override;
   Task<Result<::palyra::service::v1::ListModelsResponse>> models(std::string instance,

@@ -447,6 +447,14 @@ class Client {
     return Stream<Item, Res>(state);
   }
 
+  template <typename Req, typename Item, typename Res>
+  Stream<Item, Res> stream(ServerStream<Req, Item, Res> method, const Serialised<Req>& request,
+                           const CallOptions& options = {}) const {
+    auto* state = new detail::CallState(lease_, encoding(options), window(options));
+    begin(*state, method.number, request, options);
+    return Stream<Item, Res>(state);
+  }
+
   // Without a coroutine: on_done(Result<Res>, std::string_view failure_detail) once, on the lane,
   // never inside this call.
   template <typename Req, typename Res, typename OnDone>
@@ -496,6 +504,19 @@ class Client {
           return state.start(method, {small, size}, options);
         }
       }
+    }
+    std::string bytes;
+    if (Status bad = encode(state.encoding(), request, bytes); !bad.ok()) return state.fail(bad);
+    state.start(method, bytes, options);
+  }
+  template <typename Req>
+  static void begin(detail::CallState& state, uint32_t method, const Serialised<Req>& request,
+                    const CallOptions& options) {
+    if (options.cancel && options.cancel->cancelled()) {
+      return state.fail({Code::kCancelled, "cancelled before the call began"});
+    }
+    if (state.encoding() == PALYRA_ENCODING_PROTOBUF) {
+      return state.start(method, request.bytes, options);
     }
     std::string bytes;
     if (Status bad = encode(state.encoding(), request, bytes); !bad.ok()) return state.fail(bad);

@@ -78,6 +78,18 @@ Status decode(uint32_t encoding, std::string_view data, M& message) {
   return {Code::kUnimplemented, "this side speaks protobuf only: send the message in binary form"};
 }
 
+// A message that is bytes already, in protobuf. Sent as it is; parsed only for who speaks JSON.
+template <typename M>
+struct Serialised {
+  std::string bytes;
+  // Without what does not parse.
+  M parsed() const {
+    M message;
+    (void)decode(PALYRA_ENCODING_PROTOBUF, bytes, message);
+    return message;
+  }
+};
+
 // Appends nothing; replaces `out`.
 template <typename M>
 Status encode(uint32_t encoding, const M& message, std::string& out) {
@@ -94,6 +106,16 @@ Status encode(uint32_t encoding, const M& message, std::string& out) {
     }
   }
   return {Code::kUnimplemented, "this side speaks protobuf only: no JSON codec is set"};
+}
+template <typename M>
+Status encode(uint32_t encoding, const Serialised<M>& message, std::string& out) {
+  if (encoding == PALYRA_ENCODING_PROTOBUF) {
+    out = message.bytes;
+    return {};
+  }
+  M parsed;
+  if (Status bad = decode(PALYRA_ENCODING_PROTOBUF, message.bytes, parsed); !bad.ok()) return bad;
+  return encode(encoding, parsed, out);
 }
 
 }  // namespace palyra
