@@ -82,10 +82,10 @@ class FakeProviders : public Providers {
   }
   size_t hanging() const { return hanging_.size(); }
 
-  Task<ChatOutcome> chat(std::string instance, Serialised<palyra::service::v1::ChatRequest> bytes,
+  Task<ChatOutcome> chat(std::string instance, Serialised<palyra::service::v1::ChatRequest> sent,
                          std::function<void(const palyra::service::v1::ChatEvent&)> on_event,
                          CancelToken cancel) override {
-    const palyra::service::v1::ChatRequest request = bytes.parsed();
+    const palyra::service::v1::ChatRequest request = sent.parsed();
     requests.push_back(request);
     ChatOutcome outcome;
     if (instance != "fake") {

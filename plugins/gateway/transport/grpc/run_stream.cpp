@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace palyra::gateway::transport {
@@ -53,6 +54,7 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
       std::lock_guard lock(outgoing_mutex_);
       outgoing_bytes_ -= outgoing_.front().ByteSizeLong();
       outgoing_.pop_front();
+      writing_ = false;
       if (!ok) broken_ = true;
       write_front();
       tell = waiting_for_room_ && (broken_ || outgoing_.empty());
@@ -85,12 +87,40 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
     if (!ended_) StartRead(&incoming_);
   }
 
-  // Under outgoing_mutex_, with no write under way. What follows at once shares its packet.
+  // Under outgoing_mutex_. What follows at once shares its packet, the status too.
   void write_front() {
-    if (outgoing_.empty() || broken_ || ended_) return;
+    if (writing_ || ended_) return;
+    if (outgoing_.empty() || broken_) {
+      if (final_ && !ended_.exchange(true)) Finish(*final_);
+      return;
+    }
     grpc::WriteOptions options;
-    if (outgoing_.size() > 1) options.set_buffer_hint();
+    if (outgoing_.size() == 1 && final_) {
+      ended_ = true;
+      return StartWriteAndFinish(&outgoing_.front(), options, *final_);
+    }
+    // The first carries the initial metadata, which gRPC 1.51 would hold back for ever with a hint.
+    if (outgoing_.size() > 1 && spoke_) options.set_buffer_hint();
+    spoke_ = true;
+    writing_ = true;
     StartWrite(&outgoing_.front(), options);
+  }
+
+  // The lane has more to say, as a rule: the first packet goes when it has said it.
+  void write_soon() {
+    if (std::exchange(write_posted_, true)) return;
+    context_.lane.post([self = shared_from_this()] {
+      self->write_posted_ = false;
+      std::lock_guard lock(self->outgoing_mutex_);
+      self->write_front();
+    });
+  }
+
+  // The call ends with this status when everything handed over is written.
+  void finish(const grpc::Status& status) {
+    std::lock_guard lock(outgoing_mutex_);
+    final_ = status;
+    write_front();
   }
 
   // Hands an event over; waits while the window is full. False if nobody reads any more.
@@ -103,7 +133,7 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
         if (outgoing_.size() < kWindowEvents && outgoing_bytes_ < kWindowBytes) {
           outgoing_bytes_ += event.ByteSizeLong();
           outgoing_.push_back(std::move(event));
-          if (outgoing_.size() == 1) write_front();
+          if (!writing_) write_soon();
           co_return true;
         }
       }
@@ -145,9 +175,7 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
 
   Task<void> serve([[maybe_unused]] Self self) {
     const Status status = co_await converse(self);
-    co_await all_written();
-    end(to_grpc(status));
-    context_.live.remove(this);
+    finish(to_grpc(status));
     client_gone();
   }
 
@@ -300,9 +328,14 @@ class RunStreamCall : public grpc::ServerBidiReactor<Request, Event>,
   Slot<bool> read_;
   Slot<bool> room_;
 
-  std::mutex outgoing_mutex_;   // guards the four below
-  std::deque<Event> outgoing_;  // the front is being written
+  bool write_posted_ = false;
+
+  std::mutex outgoing_mutex_;  // guards the seven below
+  std::deque<Event> outgoing_;
   size_t outgoing_bytes_ = 0;
+  bool writing_ = false;  // the front of them
+  bool spoke_ = false;
+  std::optional<grpc::Status> final_;
   bool waiting_for_room_ = false;
   bool broken_ = false;
 
