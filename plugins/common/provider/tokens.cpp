@@ -6,16 +6,13 @@ constexpr int64_t kTokensPerMessage = 4;
 }  // namespace
 
 void TokenCounter::add(std::string_view text) {
+  // Without branches, so that the compiler takes many bytes at a time.
+  int64_t quarters = 0;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80) {
-      quarters_ += 1;
-    } else if (byte >= 0xE0) {
-      quarters_ += 4;
-    } else if (byte >= 0xC0) {
-      quarters_ += 2;
-    }
+    quarters += (byte < 0x80 ? 1 : 0) + (byte >= 0xC0 ? 2 : 0) + (byte >= 0xE0 ? 2 : 0);
   }
+  quarters_ += quarters;
 }
 
 int64_t estimate_tokens(std::string_view text) {

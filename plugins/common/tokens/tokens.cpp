@@ -7,11 +7,8 @@ int64_t estimate(std::string_view text) {
   int64_t others = 0;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80) {
-      ++ascii;
-    } else if ((byte & 0xC0) != 0x80) {
-      ++others;
-    }
+    ascii += byte < 0x80 ? 1 : 0;
+    others += byte >= 0xC0 ? 1 : 0;
   }
   // Continuation bytes without a start are garbage; a provider counts them all the same.
   const auto size = static_cast<int64_t>(text.size());

@@ -340,10 +340,15 @@ service::ChatRequest Prompt::parsed() const {
 std::string request_digest(const Prompt& request) { return digest::sha256(request.bytes); }
 
 // A field of a serialised message may come behind those of a higher number.
-void set_max_output_tokens(Prompt& request, int64_t tokens) {
+std::string with_max_output_tokens(const Prompt& request, int64_t tokens) {
   service::ChatRequest limit;
   limit.set_max_output_tokens(tokens);
-  request.bytes += serialise(limit);
+  const std::string field = serialise(limit);
+  std::string bytes;
+  bytes.reserve(request.bytes.size() + field.size());
+  bytes += request.bytes;
+  bytes += field;
+  return bytes;
 }
 
 int64_t tool_tokens(const std::vector<service::ToolDefinition>& tools) {

@@ -81,8 +81,8 @@ Prompt compile(const std::vector<Piece>& pieces, const std::vector<service::Tool
                std::string_view model, std::string_view response_schema_json);
 // SHA-256 of the bytes of a request that compile() made, 32 bytes.
 std::string request_digest(const Prompt& request);
-// The request with this limit.
-void set_max_output_tokens(Prompt& request, int64_t tokens);
+// The bytes of the request with this limit.
+std::string with_max_output_tokens(const Prompt& request, int64_t tokens);
 // Estimated tokens of the tool definitions.
 int64_t tool_tokens(const std::vector<service::ToolDefinition>& tools);
 

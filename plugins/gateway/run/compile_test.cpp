@@ -52,7 +52,7 @@ TEST(Compile, TheBytesAreThoseOfTheMessageWhateverTheyWerePutTogetherFrom) {
   std::vector<service::ToolDefinition> tools(2);
   tools[0].set_name("a");
   tools[1].set_name("b");
-  Prompt request = compile(pieces, tools, "echo", "{}");
+  const Prompt request = compile(pieces, tools, "echo", "{}");
   const service::ChatRequest parsed = request.parsed();
   EXPECT_EQ(parsed.SerializeAsString(), request.bytes);
   ASSERT_EQ(parsed.messages_size(), 4);
@@ -60,9 +60,9 @@ TEST(Compile, TheBytesAreThoseOfTheMessageWhateverTheyWerePutTogetherFrom) {
   EXPECT_EQ(parsed.tools_size(), 2);
   EXPECT_EQ(parsed.response_schema_json(), "{}");
 
-  set_max_output_tokens(request, 5);
-  EXPECT_EQ(request.parsed().max_output_tokens(), 5);
-  EXPECT_EQ(request.parsed().messages_size(), 4);
+  const service::ChatRequest limited = Prompt{with_max_output_tokens(request, 5)}.parsed();
+  EXPECT_EQ(limited.max_output_tokens(), 5);
+  EXPECT_EQ(limited.messages_size(), 4);
 }
 
 TEST(Compile, TheSamePiecesGiveTheSameDigest) {

@@ -168,10 +168,9 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
       co_return;
     }
   }
-  run::Prompt request = *request_;  // kept for another attempt
-  run::set_max_output_tokens(request, wanted.max_output_tokens);
-  Serialised<service::ChatRequest> sent;
-  sent.bytes = std::move(request.bytes);
+  // The prompt is kept for another attempt.
+  Serialised<service::ChatRequest> request;
+  request.bytes = run::with_max_output_tokens(*request_, wanted.max_output_tokens);
   const std::string& model = state_.created.agent().model();
   const std::string instance = model.substr(0, model.find('/'));
 
@@ -202,7 +201,7 @@ Task<void> RunLoop::run_model(run::Wanted wanted) {
         maybe_store_partial();
       };
   const ChatOutcome outcome = co_await environment_.world.providers.chat(
-      instance, std::move(sent), std::move(on_event), cancel);
+      instance, std::move(request), std::move(on_event), cancel);
   if (ended_ || state_.in_flight.count(ordinal) == 0) co_return;
   if (partial_writing_) {
     // A partial that lands after the result would never be removed.

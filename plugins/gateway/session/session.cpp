@@ -90,11 +90,14 @@ void Session::committed(const service::CommitResponse& response, api::Session do
 }
 
 Task<Result<History>> Session::history(int64_t tokens) {
-  auto shown = co_await view();
-  if (!shown.ok()) co_return shown.status();
-  if (!history_) {
-    auto found = co_await read_history(tokens, *shown);
+  // Again, if it was forgotten meanwhile.
+  while (!view_ || !history_) {
+    auto shown = co_await view();
+    if (!shown.ok()) co_return shown.status();
+    const uint64_t forgotten = forgotten_;
+    auto found = co_await read_history(tokens, std::move(*shown));
     if (!found.ok()) co_return found.status();
+    if (forgotten != forgotten_) continue;
     history_ = std::move(*found);
     history_tokens_ = 0;
     for (const HistoryTurn& turn : history_->turns) history_tokens_ += turn.piece.segment.tokens();
@@ -106,9 +109,9 @@ Task<Result<History>> Session::history(int64_t tokens) {
     history_->complete = false;
   }
   History out = *history_;
-  if (!shown->pins().empty()) {
-    out.pinned = run::pinned_piece(pinned_facts(*shown));
-    out.pinned->segment.set_blob_digest(shown->pins_digest());
+  if (!view_->pins().empty()) {
+    out.pinned = run::pinned_piece(pinned_facts(*view_));
+    out.pinned->segment.set_blob_digest(view_->pins_digest());
   }
   co_return out;
 }
@@ -167,7 +170,10 @@ void Session::add_turn(HistoryTurn turn) {
   history_->turns.push_back(std::move(turn));
 }
 
-void Session::forget_history() { history_.reset(); }
+void Session::forget_history() {
+  history_.reset();
+  ++forgotten_;
+}
 
 Task<Result<store::SessionView>> Session::view() {
   if (!view_) {

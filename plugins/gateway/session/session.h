@@ -121,6 +121,7 @@ class Session {
 
   std::optional<History> history_;
   int64_t history_tokens_ = 0;  // of its turns
+  uint64_t forgotten_ = 0;      // how often it was
   std::optional<store::SessionView> view_;
 };
 
