@@ -1,9 +1,9 @@
 // P13: whether a daemon grows with the runs it has done.
 #include "bench/row.h"
 #include "bench/run_client.h"
+#include "bench/trend.h"
 #include "tests/e2e/daemon.h"
 
-#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -43,31 +43,6 @@ double open_files(const std::string& process) {
   return count;
 }
 
-// Least squares: growth of `y` in 1,000 runs, and twice the standard error of it.
-std::pair<double, double> slope(const std::vector<Sample>& samples, double Sample::*y) {
-  const auto n = static_cast<double>(samples.size());
-  double mean_x = 0;
-  double mean_y = 0;
-  for (const Sample& sample : samples) {
-    mean_x += sample.runs / n;
-    mean_y += sample.*y / n;
-  }
-  double xx = 0;
-  double xy = 0;
-  for (const Sample& sample : samples) {
-    xx += (sample.runs - mean_x) * (sample.runs - mean_x);
-    xy += (sample.runs - mean_x) * (sample.*y - mean_y);
-  }
-  if (n < 3 || xx == 0) return {0, 0};
-  const double per_run = xy / xx;
-  double rest = 0;
-  for (const Sample& sample : samples) {
-    const double off = sample.*y - mean_y - per_run * (sample.runs - mean_x);
-    rest += off * off;
-  }
-  return {per_run * 1000, 2000 * std::sqrt(rest / (n - 2) / xx)};
-}
-
 std::vector<Row> soak() {
   e2e::Daemon daemon(unhindered());
   start(daemon);
@@ -93,15 +68,23 @@ std::vector<Row> soak() {
     return sample.runs < 0.5 * static_cast<double>(total);
   });
   const auto row = [&](std::string name, double Sample::*y, std::string unit) {
-    const auto [growth, noise] = slope(samples, y);
+    std::vector<double> runs;
+    std::vector<double> values;
+    for (const Sample& sample : samples) {
+      runs.push_back(sample.runs / 1000);
+      values.push_back(sample.*y);
+    }
+    const Trend trend = trend_of(runs, values);
     Row out;
     out.id = "P13";
     out.name = std::move(name);
-    out.value = growth;
+    out.value = trend.slope;
     out.unit = std::move(unit);
-    out.budget = noise;
+    out.budget = trend.noise;
     out.note = "least squares over the second half of " + std::to_string(total) +
-               " runs; the budget " + "is twice the standard error";
+               " runs; the budget is what noise like theirs makes; " +
+               std::to_string(samples.size()) + " samples that tell as much as " +
+               std::to_string(static_cast<int>(trend.effective_samples)) + " independent ones";
     return out;
   };
   std::vector<Row> rows = {
