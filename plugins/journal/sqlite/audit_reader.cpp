@@ -1,6 +1,7 @@
 #include "plugins/journal/sqlite/audit_reader.h"
 
 #include "plugins/journal/request_check.h"
+#include "plugins/journal/sqlite/read_ahead.h"
 #include "plugins/journal/sqlite/segment_rows.h"
 
 #include <sqlite3.h>
@@ -27,6 +28,13 @@ std::string text(const Statement& row, int column) {
   return bytes.data() == nullptr ? std::string() : std::string(bytes);
 }
 
+// Valid until the function returns.
+std::string_view bytes_of(sqlite3_value* value) {
+  const auto* const data = static_cast<const char*>(sqlite3_value_blob(value));
+  const int size = sqlite3_value_bytes(value);
+  return data == nullptr ? std::string_view() : std::string_view(data, static_cast<size_t>(size));
+}
+
 uint64_t bounded(uint64_t up_to, uint64_t position) {
   return up_to == 0 ? position : std::min(up_to, position);
 }
@@ -34,7 +42,7 @@ uint64_t bounded(uint64_t up_to, uint64_t position) {
 }  // namespace
 
 AuditReader::AuditReader(Database& db, Archive& archive)
-    : db_(db),
+    : db_(with_check_row(db, this)),
       archive_(archive),
       name_(db.prepare("SELECT name FROM stream WHERE id=?")),
       before_(db.prepare(
@@ -42,10 +50,11 @@ AuditReader::AuditReader(Database& db, Archive& archive)
       marks_(db.prepare("SELECT r.type, p.data FROM record r JOIN payload p ON "
                         "p.position=r.position WHERE r.stream=? AND r.type IN "
                         "('erased','segment_closed') ORDER BY r.seq")),
-      pass_(db.prepare("SELECT r.stream, r.seq, r.position, r.type, r.wall_time_ns, "
-                       "r.payload_digest, r.prev_hash, r.hash, p.salt, p.data FROM record r LEFT "
-                       "JOIN payload p ON p.position=r.position WHERE r.position>=? AND "
-                       "r.position<=? ORDER BY r.position")),
+      pass_(db.prepare("SELECT r.position FROM record r LEFT JOIN payload p ON "
+                       "p.position=r.position WHERE r.position>=? AND r.position<=? AND "
+                       "check_row(r.stream, r.seq, r.position, r.type, r.wall_time_ns, "
+                       "r.payload_digest, r.prev_hash, r.hash, p.salt, p.data) "
+                       "ORDER BY r.position")),
       window_(db.prepare("SELECT stream, seq, position, type, hash FROM record WHERE position>? "
                          "AND position<=? ORDER BY position")),
       at_(db.prepare("SELECT r.hash, r.position FROM record r JOIN stream s ON s.id=r.stream WHERE "
@@ -82,6 +91,36 @@ Status AuditReader::marks(int64_t stream, const Mark& mark) {
   return code == SQLITE_DONE ? Status() : db_.status(code);
 }
 
+Database& AuditReader::with_check_row(Database& db, AuditReader* self) {
+  constexpr int kColumns = 10;
+  sqlite3_create_function_v2(db.raw(), "check_row", kColumns, SQLITE_UTF8 | SQLITE_DIRECTONLY, self,
+                             &check_row, nullptr, nullptr, nullptr);
+  return db;
+}
+
+// A row of pass_: true ends the page there. As a condition, and not as what step() returns, the
+// columns are looked at where they lie in the page; a result is copied column by column first, and
+// costs more than to hash a small record.
+void AuditReader::check_row(sqlite3_context* context, int, sqlite3_value** values) {
+  AuditReader& self = *static_cast<AuditReader*>(sqlite3_user_data(context));
+  const auto number = [values](int column) {
+    return static_cast<uint64_t>(sqlite3_value_int64(values[column]));
+  };
+  const ScannedRow row{.stream = sqlite3_value_int64(values[0]),
+                       .seq = number(1),
+                       .position = number(2),
+                       .type = bytes_of(values[3]),
+                       .wall_time_ns = sqlite3_value_int64(values[4]),
+                       .payload_digest = bytes_of(values[5]),
+                       .prev_hash = bytes_of(values[6]),
+                       .hash = bytes_of(values[7]),
+                       .has_payload = sqlite3_value_type(values[8]) != SQLITE_NULL,
+                       .salt = bytes_of(values[8]),
+                       .payload = bytes_of(values[9])};
+  self.check_status_ = self.check_->add(row);
+  sqlite3_result_int(context, !self.check_status_.ok() || self.check_->full());
+}
+
 Result<v1::VerifyStoreResponse> AuditReader::verify(const v1::VerifyStoreRequest& request,
                                                     uint64_t position) {
   v1::VerifyStoreResponse page;
@@ -89,26 +128,16 @@ Result<v1::VerifyStoreResponse> AuditReader::verify(const v1::VerifyStoreRequest
   const uint64_t from = std::max<uint64_t>(request.from_position(), 1);
   page.set_up_to(up_to);
   StoreCheck check(*this, from, page);
+  const ReadAhead ahead(db_);
+  check_ = &check;
+  check_status_ = {};
   const Rows rows(pass_);
-  pass_.bind(1, std::min<uint64_t>(from, INT64_MAX)).bind(2, up_to);
-  int code = 0;
-  while ((code = pass_.step()) == SQLITE_ROW) {
-    const ScannedRow row{.stream = pass_.integer(0),
-                         .seq = pass_.unsigned_integer(1),
-                         .position = pass_.unsigned_integer(2),
-                         .type = pass_.bytes(3),
-                         .wall_time_ns = pass_.integer(4),
-                         .payload_digest = pass_.bytes(5),
-                         .prev_hash = pass_.bytes(6),
-                         .hash = pass_.bytes(7),
-                         .has_payload = !pass_.is_null(8),
-                         .salt = pass_.bytes(8),
-                         .payload = pass_.bytes(9)};
-    if (Status status = check.add(row); !status.ok()) return status;
-    if (check.full()) {
-      if (row.position < up_to) page.set_next_position(row.position + 1);
-      return page;
-    }
+  const int code = pass_.bind(1, std::min<uint64_t>(from, INT64_MAX)).bind(2, up_to).step();
+  if (!check_status_.ok()) return check_status_;
+  if (code == SQLITE_ROW) {
+    const uint64_t last = pass_.unsigned_integer(0);
+    if (last < up_to) page.set_next_position(last + 1);
+    return page;
   }
   if (code != SQLITE_DONE) return db_.status(code);
   check.end(up_to);

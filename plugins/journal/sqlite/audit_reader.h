@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <string>
 
+struct sqlite3_context;
+struct sqlite3_value;
+
 namespace palyra::journal::sqlite {
 
 // Over a reader's connection, on its thread. Each call is one page of work: no snapshot of the
@@ -26,12 +29,18 @@ class AuditReader : private Places {
   Result<std::optional<std::string>> name(int64_t stream) override;
   Result<std::optional<Before>> before(int64_t stream, uint64_t seq) override;
   Status marks(int64_t stream, const Mark& mark) override;
+  // Gives pass_ its function check_row(). Returns the connection, for the members that follow.
+  static Database& with_check_row(Database& db, AuditReader* self);
+  static void check_row(sqlite3_context* context, int, sqlite3_value** values);
   Status look_up(const v1::StreamSeq& at, v1::HeadsResponse& response);
 
   Status look_up_archived(const v1::StreamSeq& at, v1::HeadsResponse& response);
 
   Database& db_;
   Archive& archive_;
+  // Of the pass under way.
+  StoreCheck* check_ = nullptr;
+  Status check_status_;
   Statement name_, before_, marks_, pass_, window_, at_, list_, last_;
 };
 

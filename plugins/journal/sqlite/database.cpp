@@ -106,7 +106,8 @@ bool Statement::is_null(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
-Result<std::unique_ptr<Database>> Database::open(const std::string& path, bool create) {
+Result<std::unique_ptr<Database>> Database::open(const std::string& path, bool create,
+                                                 const char* vfs) {
   if (create) {
     // SQLite would let others read it; its other files get the same mode.
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -118,7 +119,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path, bool c
   sqlite3* db = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                     (create ? SQLITE_OPEN_CREATE : 0);
-  const int code = sqlite3_open_v2(path.c_str(), &db, flags, log_vfs());
+  const int code = sqlite3_open_v2(path.c_str(), &db, flags, vfs != nullptr ? vfs : log_vfs());
   std::unique_ptr<Database> database(new Database(path, db));
   if (code != SQLITE_OK) return database->status(code);
   sqlite3_extended_result_codes(db, 1);

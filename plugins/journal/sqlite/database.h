@@ -44,8 +44,9 @@ class Statement {
 // A connection. One thread at a time.
 class Database {
  public:
-  // `path` is named in errors. PERMISSION_DENIED, DATA_LOSS, NOT_FOUND ...
-  static Result<std::unique_ptr<Database>> open(const std::string& path, bool create);
+  // `path` is named in errors; `vfs`: null = log_vfs(). PERMISSION_DENIED, DATA_LOSS, NOT_FOUND ...
+  static Result<std::unique_ptr<Database>> open(const std::string& path, bool create,
+                                                const char* vfs = nullptr);
   ~Database();
   Database(const Database&) = delete;
 

@@ -3,6 +3,7 @@
 #include "plugins/journal/query_plan.h"
 #include "plugins/journal/request_check.h"
 #include "plugins/journal/sqlite/full_check.h"
+#include "plugins/journal/sqlite/read_ahead.h"
 #include "plugins/journal/sqlite/schema.h"
 #include "plugins/journal/sqlite/store_write.h"
 
@@ -34,7 +35,7 @@ uint64_t file_size(const std::string& path) {
 }
 
 Result<std::unique_ptr<Database>> connect(const std::string& path, bool writer) {
-  auto connection = Database::open(path, false);
+  auto connection = Database::open(path, false, writer ? nullptr : sqlite::read_ahead_vfs());
   if (!connection.ok()) return connection.status();
   if (Status status = sqlite::configure(**connection, writer); !status.ok()) return status;
   return connection;
