@@ -47,6 +47,19 @@ if(PALYRA_SANITIZE)
   endif()
 endif()
 
+# Up to eight sources of a target as one: their headers are read and the templates in them are made
+# once instead of eight times, which halves the time to compile all of it. For presets that build
+# everything, not for those where somebody edits one file; the presets dev and clang compile each file
+# alone and see that it includes what it needs. GCC then takes our sources for headers and warns of
+# types in anonymous namespaces that are members of others.
+if(PALYRA_UNITY)
+  set(CMAKE_UNITY_BUILD ON)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+  endif()
+endif()
+
 # Tests and generated code: without two checks that take more than a third of the time to compile a
 # file. What follows from a null pointer AddressSanitizer sees, too; the product's code has them all.
 function(palyra_check_less target)

@@ -8,7 +8,7 @@ namespace palyra::cli {
 
 namespace {
 
-using Stub = api::ApprovalsService::Stub;
+using ApprovalsStub = api::ApprovalsService::Stub;
 
 const char* verdict_word(const api::Approval& approval) {
   if (!approval.has_decision()) return "pending";
@@ -25,8 +25,8 @@ const char* verdict_word(const api::Approval& approval) {
 int decide(const GlobalOptions& global, const api::ApprovalDecision& decision) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
-  return call_and_print<Stub, api::ApprovalDecision, api::Approval>(
-      connection, connection.approvals(), &Stub::DecideApproval, decision,
+  return call_and_print<ApprovalsStub, api::ApprovalDecision, api::Approval>(
+      connection, connection.approvals(), &ApprovalsStub::DecideApproval, decision,
       [](const api::Approval& approval) {
         std::printf("%s %s\n", verdict_word(approval),
                     printable(approval.request().tool()).c_str());
@@ -42,8 +42,9 @@ int list_approvals(const GlobalOptions& global, bool all, int limit) {
   api::ListApprovalsRequest request;
   request.set_include_decided(all);
   Table table({"APPROVAL", "STATE", "REQUESTED", "TOOL", "ARGUMENTS"});
-  return list_and_print<api::Approval, Stub, api::ListApprovalsRequest, api::ListApprovalsResponse>(
-      connection, connection.approvals(), &Stub::ListApprovals, request, limit,
+  return list_and_print<api::Approval, ApprovalsStub, api::ListApprovalsRequest,
+                        api::ListApprovalsResponse>(
+      connection, connection.approvals(), &ApprovalsStub::ListApprovals, request, limit,
       [](const api::ListApprovalsResponse& response) -> const auto& {
         return response.approvals();
       },

@@ -10,7 +10,7 @@ namespace palyra::cli {
 
 namespace {
 
-using Stub = api::SessionService::Stub;
+using SessionStub = api::SessionService::Stub;
 
 constexpr int64_t kBarColumns = 24;
 
@@ -132,8 +132,8 @@ int explain_run(const GlobalOptions& global, const std::string& run_id, int turn
   request.set_run_id(run_id);
   request.set_turn(static_cast<uint32_t>(turn));
   request.set_full(full);
-  return call_and_print<Stub, api::ExplainRunRequest, api::ExplainRunResponse>(
-      connection, connection.sessions(), &Stub::ExplainRun, request,
+  return call_and_print<SessionStub, api::ExplainRunRequest, api::ExplainRunResponse>(
+      connection, connection.sessions(), &SessionStub::ExplainRun, request,
       [full](const api::ExplainRunResponse& response) {
         if (response.contexts().empty()) std::printf("No prompt was made yet.\n");
         for (const auto& context : response.contexts()) print_context(context, full);

@@ -20,16 +20,14 @@ namespace palyra::cli {
 
 namespace {
 
-namespace tape = palyra::tape::v1;
-
-using Stub = api::ReplayService::Stub;
+using ReplayStub = api::ReplayService::Stub;
 
 constexpr size_t kPartBytes = size_t{1} << 20;
 constexpr size_t kPromptBytes = size_t{1} << 20;
 // Many tapes, or a large file.
 constexpr int kLongSeconds = 3600;
 constexpr int kReplaySeconds = 300;
-constexpr int kWaitPartSeconds = 20;
+constexpr int kReplayPartSeconds = 20;
 
 bool is_file(const std::string& path) {
   struct stat about {};
@@ -142,8 +140,8 @@ bool changes(const ReplayOptions& options) {
 bool fill(api::RepeatRunRequest& request, const ReplayOptions& options) {
   request.set_model(options.model);
   request.set_provider(options.provider);
-  request.set_tools(options.tools == "live" ? tape::REPLAY_TOOLS_LIVE
-                                            : tape::REPLAY_TOOLS_RECORDED);
+  request.set_tools(options.tools == "live" ? tape::v1::REPLAY_TOOLS_LIVE
+                                            : tape::v1::REPLAY_TOOLS_RECORDED);
   if (!options.prompt) return true;
   std::string text = *options.prompt;
   if (is_file(text)) {
@@ -182,9 +180,9 @@ int wait_for(Connection& connection, const std::string& run_id) {
     api::WaitRunRequest request;
     request.set_run_id(run_id);
     request.set_until_waiting(true);
-    request.set_timeout_ms(int64_t{kWaitPartSeconds} * 1000);
+    request.set_timeout_ms(int64_t{kReplayPartSeconds} * 1000);
     api::WaitRunResponse response;
-    auto context = connection.context(kWaitPartSeconds + 10);
+    auto context = connection.context(kReplayPartSeconds + 10);
     const auto status = connection.gateway().WaitRun(context.get(), request, &response);
     if (!status.ok()) return connection.explain(status);
     const auto& run = response.run();
@@ -202,7 +200,7 @@ int wait_for(Connection& connection, const std::string& run_id) {
 }
 
 // Streams the file to the daemon.
-int send_file(Connection& connection, Stub& stub, const std::string& path,
+int send_file(Connection& connection, ReplayStub& stub, const std::string& path,
               api::ReplayFileRequest first, api::ReplayFileResponse* response) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return complain("cannot read " + path + ": " + std::strerror(errno), kExitNotFound);
@@ -231,7 +229,7 @@ int send_file(Connection& connection, Stub& stub, const std::string& path,
   return connection.explain(status);
 }
 
-int replay_file(Connection& connection, Stub& stub, const ReplayOptions& options) {
+int replay_file(Connection& connection, ReplayStub& stub, const ReplayOptions& options) {
   api::ReplayFileRequest first;
   api::ReplayFileResponse response;
   if (changes(options) && !fill(*first.mutable_repeat(), options)) return kExitInvalid;
@@ -258,7 +256,7 @@ int replay_file(Connection& connection, Stub& stub, const ReplayOptions& options
   return print_comparison(connection, response.comparison());
 }
 
-int replay_all(Connection& connection, Stub& stub, const ReplayOptions& options) {
+int replay_all(Connection& connection, ReplayStub& stub, const ReplayOptions& options) {
   api::ReplayAllRequest request;
   const int64_t since = since_ms(options.since);
   if (since < 0) {
@@ -313,7 +311,7 @@ int replay_all(Connection& connection, Stub& stub, const ReplayOptions& options)
   return summary.diverged() == 0 ? kExitOk : kExitRunFailed;
 }
 
-int compare_with_original(Connection& connection, Stub& stub, const std::string& run_id,
+int compare_with_original(Connection& connection, ReplayStub& stub, const std::string& run_id,
                           const std::string& other) {
   api::CompareRunsRequest request;
   request.set_run_id(run_id);
@@ -325,7 +323,7 @@ int compare_with_original(Connection& connection, Stub& stub, const std::string&
   return print_comparison(connection, comparison);
 }
 
-int replay_one(Connection& connection, Stub& stub, const ReplayOptions& options) {
+int replay_one(Connection& connection, ReplayStub& stub, const ReplayOptions& options) {
   if (changes(options)) {
     api::RepeatRunRequest request;
     request.set_run_id(options.what);

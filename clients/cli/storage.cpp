@@ -11,7 +11,7 @@ namespace palyra::cli {
 
 namespace {
 
-using Stub = api::StorageService::Stub;
+using StorageStub = api::StorageService::Stub;
 
 std::string size_words(uint64_t bytes) {
   if (bytes < 10 * 1024) return std::to_string(bytes) + " B";
@@ -34,7 +34,8 @@ bool confirmed(const std::string& what, bool yes) {
 
 template <typename Request>
 int erase(const GlobalOptions& global, const std::string& what, const Request& request, bool yes,
-          grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, api::EraseResponse*)) {
+          grpc::Status (StorageStub::*method)(grpc::ClientContext*, const Request&,
+                                              api::EraseResponse*)) {
   if (!confirmed(what, yes)) {
     return complain("nothing was erased; to do it without a question, add --yes", kExitUsage);
   }
@@ -99,7 +100,7 @@ int erase_session(const GlobalOptions& global, const std::string& session_id,
   api::EraseSessionRequest request;
   request.set_session_id(session_id);
   request.set_reason(reason);
-  return erase(global, "session " + session_id, request, yes, &Stub::EraseSession);
+  return erase(global, "session " + session_id, request, yes, &StorageStub::EraseSession);
 }
 
 int erase_run(const GlobalOptions& global, const std::string& run_id, const std::string& reason,
@@ -107,15 +108,15 @@ int erase_run(const GlobalOptions& global, const std::string& run_id, const std:
   api::EraseRunRequest request;
   request.set_run_id(run_id);
   request.set_reason(reason);
-  return erase(global, "run " + run_id, request, yes, &Stub::EraseRun);
+  return erase(global, "run " + run_id, request, yes, &StorageStub::EraseRun);
 }
 
 int storage_status(const GlobalOptions& global) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   const auto stub = api::StorageService::NewStub(connection.channel());
-  return call_and_print<Stub, api::GetStorageRequest, api::StorageStatus>(
-      connection, *stub, &Stub::GetStorage, {}, print_status);
+  return call_and_print<StorageStub, api::GetStorageRequest, api::StorageStatus>(
+      connection, *stub, &StorageStub::GetStorage, {}, print_status);
 }
 
 int storage_archive(const GlobalOptions& global, int older_than_days, bool dry_run) {

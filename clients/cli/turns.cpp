@@ -13,7 +13,7 @@ namespace palyra::cli {
 
 namespace {
 
-using Stub = api::SessionService::Stub;
+using SessionStub = api::SessionService::Stub;
 using Gateway = api::GatewayService::Stub;
 
 // A compaction asks a model; the daemon answers earlier.
@@ -27,12 +27,13 @@ int say_head(const api::Session& session) {
 
 template <typename Request>
 int session_call(const GlobalOptions& global, const Request& request,
-                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, api::Session*),
+                 grpc::Status (SessionStub::*method)(grpc::ClientContext*, const Request&,
+                                                     api::Session*),
                  const std::function<int(const api::Session&)>& text) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
-  return call_and_print<Stub, Request, api::Session>(connection, connection.sessions(), method,
-                                                     request, text);
+  return call_and_print<SessionStub, Request, api::Session>(connection, connection.sessions(),
+                                                            method, request, text);
 }
 
 // Waits for the run that compacts; the exit code.
@@ -79,7 +80,7 @@ int branch_session(const GlobalOptions& global, const std::string& session_id,
   request.set_turn_id(turn);
   request.set_title(title);
   return session_call<api::BranchSessionRequest>(
-      global, request, &Stub::BranchSession, [](const api::Session& session) {
+      global, request, &SessionStub::BranchSession, [](const api::Session& session) {
         say_head(session);
         std::fprintf(stderr, "Go on in it with: palyra chat --session %s\n",
                      session.session_id().c_str());
@@ -100,7 +101,8 @@ int rewind_session(const GlobalOptions& global, const std::string& session_id,
   } else {
     request.set_turn_id(turn);
   }
-  return session_call<api::RewindSessionRequest>(global, request, &Stub::RewindSession, say_head);
+  return session_call<api::RewindSessionRequest>(global, request, &SessionStub::RewindSession,
+                                                 say_head);
 }
 
 int undo_session(const GlobalOptions& global, const std::string& session_id, bool redo) {
@@ -112,7 +114,8 @@ int undo_session(const GlobalOptions& global, const std::string& session_id, boo
     request.set_back(1);
     request.set_reason("undo");
   }
-  return session_call<api::RewindSessionRequest>(global, request, &Stub::RewindSession, say_head);
+  return session_call<api::RewindSessionRequest>(global, request, &SessionStub::RewindSession,
+                                                 say_head);
 }
 
 int list_turns(const GlobalOptions& global, const std::string& session_id, bool all, int limit) {
@@ -122,8 +125,8 @@ int list_turns(const GlobalOptions& global, const std::string& session_id, bool 
   request.set_session_id(session_id);
   request.set_all(all);
   Table table({"TURN", "WHEN", "", "TOKENS", "MESSAGE", "ANSWER"});
-  return list_and_print<api::TurnInfo, Stub, api::ListTurnsRequest, api::ListTurnsResponse>(
-      connection, connection.sessions(), &Stub::ListTurns, request, limit,
+  return list_and_print<api::TurnInfo, SessionStub, api::ListTurnsRequest, api::ListTurnsResponse>(
+      connection, connection.sessions(), &SessionStub::ListTurns, request, limit,
       [](const api::ListTurnsResponse& response) -> const auto& { return response.turns(); },
       [&](const api::TurnInfo& turn) {
         table.add({turn.turn_id(), local_time(turn.time_ms()),
@@ -186,9 +189,9 @@ int search_sessions(const GlobalOptions& global, const std::string& text, bool r
   request.set_text(text);
   request.set_include_replays(replays);
   Table table({"SESSION", "RUN", "WHEN", "TEXT"});
-  return list_and_print<api::SearchHit, Stub, api::SearchSessionsRequest,
+  return list_and_print<api::SearchHit, SessionStub, api::SearchSessionsRequest,
                         api::SearchSessionsResponse>(
-      connection, connection.sessions(), &Stub::SearchSessions, request, limit,
+      connection, connection.sessions(), &SessionStub::SearchSessions, request, limit,
       [](const api::SearchSessionsResponse& response) -> const auto& { return response.hits(); },
       [&](const api::SearchHit& hit) {
         table.add({hit.session_id(), hit.run_id().empty() ? "(title)" : hit.run_id(),
@@ -207,8 +210,8 @@ int pin_fact(const GlobalOptions& global, const std::string& session_id, const s
   api::PinFactRequest request;
   request.set_session_id(session_id);
   request.set_text(text);
-  return call_and_print<Stub, api::PinFactRequest, tape::v1::FactPinned>(
-      connection, connection.sessions(), &Stub::PinFact, request,
+  return call_and_print<SessionStub, api::PinFactRequest, tape::v1::FactPinned>(
+      connection, connection.sessions(), &SessionStub::PinFact, request,
       [](const tape::v1::FactPinned& pin) {
         std::printf("pin %s\n", pin.pin_id().c_str());
         return static_cast<int>(kExitOk);
@@ -220,7 +223,7 @@ int unpin_fact(const GlobalOptions& global, const std::string& session_id,
   api::UnpinFactRequest request;
   request.set_session_id(session_id);
   request.set_pin_id(pin_id);
-  return session_call<api::UnpinFactRequest>(global, request, &Stub::UnpinFact, say_head);
+  return session_call<api::UnpinFactRequest>(global, request, &SessionStub::UnpinFact, say_head);
 }
 
 int list_pins(const GlobalOptions& global, const std::string& session_id) {
@@ -228,8 +231,8 @@ int list_pins(const GlobalOptions& global, const std::string& session_id) {
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::ListPinsRequest request;
   request.set_session_id(session_id);
-  return call_and_print<Stub, api::ListPinsRequest, api::ListPinsResponse>(
-      connection, connection.sessions(), &Stub::ListPins, request,
+  return call_and_print<SessionStub, api::ListPinsRequest, api::ListPinsResponse>(
+      connection, connection.sessions(), &SessionStub::ListPins, request,
       [](const api::ListPinsResponse& response) {
         Table table({"PIN", "TEXT"});
         for (const auto& pin : response.pins()) {
@@ -257,7 +260,8 @@ int compact_session(const GlobalOptions& global, const std::string& session_id,
 int expand_session(const GlobalOptions& global, const std::string& session_id) {
   api::ExpandSessionRequest request;
   request.set_session_id(session_id);
-  return session_call<api::ExpandSessionRequest>(global, request, &Stub::ExpandSession, say_head);
+  return session_call<api::ExpandSessionRequest>(global, request, &SessionStub::ExpandSession,
+                                                 say_head);
 }
 
 std::optional<int> chat_command(Connection& connection, const std::string& line,

@@ -16,7 +16,7 @@ constexpr const char* kLevels[] = {"trace", "debug", "info", "warn", "error"};
 constexpr uint32_t kHighest = PALYRA_LOG_ERROR;
 constexpr size_t kLongestText = 16 * 1024;  // of one message or field value
 
-std::string_view text_of(palyra_str text) {
+std::string_view clipped(palyra_str text) {
   if (text.ptr == nullptr) return {};
   return view(text).substr(0, kLongestText);
 }
@@ -117,7 +117,7 @@ std::string Logger::format_line(LogFormat format, int64_t wall_ns, uint32_t leve
     line["instance"] = instance;
     line["message"] = clean(message);
     for (uint32_t i = 0; i < count; ++i) {
-      line["fields"][std::string(text_of(fields[i].name))] = clean(text_of(fields[i].value));
+      line["fields"][std::string(clipped(fields[i].name))] = clean(clipped(fields[i].value));
     }
     return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
@@ -129,7 +129,7 @@ std::string Logger::format_line(LogFormat format, int64_t wall_ns, uint32_t leve
   line += ": ";
   append_escaped(line, clean(message));
   for (uint32_t i = 0; i < count; ++i) {
-    append_field(line, text_of(fields[i].name), clean(text_of(fields[i].value)));
+    append_field(line, clipped(fields[i].name), clean(clipped(fields[i].value)));
   }
   return line;
 }

@@ -119,10 +119,10 @@ TEST_F(HttpFetchTest, FetchesTextFromAnAllowedHost) {
       200, {{"Content-Type", "Text/HTML; charset=utf-8"}}, "<p>hello"};
   const auto result = fetch("https://example.com/a#fragment");
   EXPECT_FALSE(result.is_error());
-  const auto json = nlohmann::json::parse(result.content());
-  EXPECT_EQ(json["status"], 200);
-  EXPECT_EQ(json["content_type"], "text/html");
-  EXPECT_EQ(json["body"], "<p>hello");
+  const auto page = nlohmann::json::parse(result.content());
+  EXPECT_EQ(page["status"], 200);
+  EXPECT_EQ(page["content_type"], "text/html");
+  EXPECT_EQ(page["body"], "<p>hello");
 }
 
 TEST_F(HttpFetchTest, NothingIsAllowedUntilTheOperatorSaysSo) {

@@ -18,6 +18,7 @@ function(palyra_add_plugin name)
             -P ${PALYRA_PLUGIN_CMAKE_DIR}/PalyraManifest.cmake
     DEPENDS ${manifest} ${PALYRA_PLUGIN_CMAKE_DIR}/PalyraManifest.cmake
     VERBATIM)
+  set_source_files_properties(${note} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   add_library(${name} MODULE ${arg_SOURCES} ${arg_UNPARSED_ARGUMENTS} ${note})
   target_compile_definitions(${name} PRIVATE PALYRA_BUILDING_PLUGIN=1)
   if(TARGET palyra_sdk)

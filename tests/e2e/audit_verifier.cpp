@@ -61,12 +61,12 @@ std::string verify_export(const std::string& ndjson, std::string* head, int* rec
   std::istringstream lines(ndjson);
   for (std::string line; std::getline(lines, line);) {
     const std::string where = "line " + std::to_string(expected) + ": ";
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object()) return where + "no JSON object";
-    const auto text = [&](const char* name) { return json.value(name, std::string()); };
+    const auto record = nlohmann::json::parse(line, nullptr, false);
+    if (!record.is_object()) return where + "no JSON object";
+    const auto text = [&](const char* name) { return record.value(name, std::string()); };
     if (text("seq") != std::to_string(expected)) return where + "seq is " + text("seq");
     if (text("prevHash") != hex(previous)) return where + "prevHash is " + text("prevHash");
-    if (!json.value("erased", false)) {
+    if (!record.value("erased", false)) {
       const std::string digest = sha256(from_hex(text("salt")) + from_base64(text("payload")));
       if (hex(digest) != text("payloadDigest")) return where + "the payload was altered";
     }

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-Status invalid(const std::string& message) {
+Status refused(const std::string& message) {
   return {Code::kInvalidArgument, message, PALYRA_ERROR_USER_FAULT};
 }
 
@@ -57,7 +57,7 @@ class Checker {
     if (node.is_object()) {
       if (Status status = check_reference(node); !status.ok()) return status;
       if (Status status = check_patterns(node); !status.ok()) return status;
-      if (endless(node)) return invalid("the schema refers to itself without end");
+      if (endless(node)) return refused("the schema refers to itself without end");
     }
     if (node.is_structured()) {
       for (const json& child : node) {
@@ -74,11 +74,11 @@ class Checker {
     if (ref == node.end() || !ref->is_string()) return {};
     const auto& text = ref->get_ref<const std::string&>();
     if (text.empty() || text[0] != '#') {
-      return invalid("the schema refers to \"" + text +
+      return refused("the schema refers to \"" + text +
                      "\" outside itself; only references that begin with # are followed");
     }
     if (resolve(root_, text) == nullptr) {
-      return invalid("the schema refers to \"" + text + "\", which it does not contain");
+      return refused("the schema refers to \"" + text + "\", which it does not contain");
     }
     return {};
   }
@@ -97,11 +97,11 @@ class Checker {
 
   Status compile(const std::string& pattern) {
     has_patterns_ = true;
-    if (pattern.size() > 512) return invalid("a pattern of the schema is longer than 512 bytes");
+    if (pattern.size() > 512) return refused("a pattern of the schema is longer than 512 bytes");
     try {
       std::regex compiled(pattern, std::regex::ECMAScript);
     } catch (const std::regex_error&) {
-      return invalid("the schema's pattern \"" + pattern + "\" is not a regular expression");
+      return refused("the schema's pattern \"" + pattern + "\" is not a regular expression");
     }
     return {};
   }

@@ -9,7 +9,7 @@
 namespace palyra::gateway {
 namespace {
 
-Status require_admin(const Caller& caller) {
+Status require_backup_scope(const Caller& caller) {
   if (caller.may("admin")) return {};
   return Status(Code::kPermissionDenied, "backups need a credential with the scope admin");
 }
@@ -22,7 +22,7 @@ Status nobody_reads() { return {Code::kCancelled, "nobody reads this backup any 
 
 Task<Result<api::CreateBackupResponse>> Backups::create(Caller caller,
                                                         api::CreateBackupRequest request) {
-  if (Status status = require_admin(caller); !status.ok()) co_return status;
+  if (Status status = require_backup_scope(caller); !status.ok()) co_return status;
   service::v1::BackupRequest wanted;
   wanted.set_name(request.name());
   const auto begun = co_await journal_.backup(std::move(wanted));
@@ -34,7 +34,7 @@ Task<Result<api::CreateBackupResponse>> Backups::create(Caller caller,
 
 Task<Result<api::ListBackupsResponse>> Backups::list(Caller caller,
                                                      api::ListBackupsRequest request) {
-  if (Status status = require_admin(caller); !status.ok()) co_return status;
+  if (Status status = require_backup_scope(caller); !status.ok()) co_return status;
   service::v1::CheckRequest wanted;
   wanted.set_progress_only(request.progress_only());
   auto found = co_await journal_.check(std::move(wanted));
@@ -48,7 +48,7 @@ Task<Result<api::ListBackupsResponse>> Backups::list(Caller caller,
 
 Task<Status> Backups::download(Caller caller, api::DownloadBackupRequest request,
                                Send<api::BackupChunk> send) {
-  if (Status status = require_admin(caller); !status.ok()) co_return status;
+  if (Status status = require_backup_scope(caller); !status.ok()) co_return status;
   const std::string name = request.name();
   service::v1::CheckRequest ask;
   ask.mutable_part()->set_name(name);

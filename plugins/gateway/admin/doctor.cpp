@@ -23,7 +23,7 @@ Check make(std::string name, const char* status, std::string message, std::strin
   return check;
 }
 
-std::string text(const Json& object, const char* key) {
+std::string field(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
@@ -52,8 +52,8 @@ std::vector<Check> host_checks(const Result<std::string>& json) {
   std::vector<Check> checks;
   for (const Json& entry : list) {
     if (!entry.is_object()) continue;
-    Check check = make(text(entry, "name"), "fail", text(entry, "message"), text(entry, "fix"));
-    const std::string status = text(entry, "status");
+    Check check = make(field(entry, "name"), "fail", field(entry, "message"), field(entry, "fix"));
+    const std::string status = field(entry, "status");
     if (status == "ok" || status == "warn") check.set_status(status);
     if (check.status() != "ok" && check.fix().empty()) check.set_fix("see the daemon's log");
     checks.push_back(std::move(check));

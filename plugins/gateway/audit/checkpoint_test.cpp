@@ -93,20 +93,20 @@ TEST(Checkpoint, ALineGoesThereAndBack) {
   }
 }
 
-class AuditKey : public testing::Test {
+class AuditKeyFile : public ::testing::Test {
  protected:
-  AuditKey() {
+  AuditKeyFile() {
     char name[] = "/tmp/palyra-audit-XXXXXX";
     directory_ = ::mkdtemp(name);
     path_ = directory_ + "/audit.key";
   }
-  ~AuditKey() override { std::filesystem::remove_all(directory_); }
+  ~AuditKeyFile() override { std::filesystem::remove_all(directory_); }
 
   std::string directory_;
   std::string path_;
 };
 
-TEST_F(AuditKey, IsMadeOnceForItsOwnerOnly) {
+TEST_F(AuditKeyFile, IsMadeOnceForItsOwnerOnly) {
   const auto first = SigningKey::load(path_);
   ASSERT_TRUE(first.ok()) << first.status().to_string();
   struct stat info {};
@@ -120,13 +120,13 @@ TEST_F(AuditKey, IsMadeOnceForItsOwnerOnly) {
   EXPECT_FALSE(is_signed(first->public_key(), "other words", again->sign("words")));
 }
 
-TEST_F(AuditKey, AStartThatWasCutOffLeavesNoHalfKey) {
+TEST_F(AuditKeyFile, AStartThatWasCutOffLeavesNoHalfKey) {
   std::ofstream(path_ + ".new") << "half";
   EXPECT_TRUE(SigningKey::load(path_).ok());
   EXPECT_TRUE(SigningKey::load(path_).ok());
 }
 
-TEST_F(AuditKey, IsRefusedIfOthersCanReadIt) {
+TEST_F(AuditKeyFile, IsRefusedIfOthersCanReadIt) {
   ASSERT_TRUE(SigningKey::load(path_).ok());
   ::chmod(path_.c_str(), 0640);
   const Status status = SigningKey::load(path_).status();
@@ -134,7 +134,7 @@ TEST_F(AuditKey, IsRefusedIfOthersCanReadIt) {
   EXPECT_NE(status.message().find("chmod 600"), std::string::npos) << status.message();
 }
 
-TEST_F(AuditKey, IsNotReplacedWhenDamaged) {
+TEST_F(AuditKeyFile, IsNotReplacedWhenDamaged) {
   std::ofstream(path_) << "-----BEGIN PRIVATE KEY-----\nnonsense\n";
   ::chmod(path_.c_str(), 0600);
   EXPECT_EQ(SigningKey::load(path_).status().code(), Code::kFailedPrecondition);

@@ -12,8 +12,6 @@ namespace {
 namespace pb = palyra::service::v1;
 namespace tape = palyra::tape::v1;
 
-constexpr uint64_t kRecordsOfAPage = 1000;
-
 // The streams of the runs that a record of a session names.
 void add_runs(const pb::Record& record, std::set<std::string>& out) {
   tape::SessionEvent event;

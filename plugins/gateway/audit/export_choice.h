@@ -12,6 +12,8 @@
 
 namespace palyra::gateway::audit {
 
+constexpr uint64_t kRecordsOfAPage = 1000;
+
 // What is exported of a stream.
 struct ExportPart {
   std::string stream;

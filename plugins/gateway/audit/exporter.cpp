@@ -14,7 +14,6 @@ namespace pb = palyra::service::v1;
 using Json = nlohmann::json;
 
 constexpr size_t kChunk = 256 << 10;
-constexpr uint64_t kRecordsOfAPage = 1000;
 constexpr size_t kPartsOfALine = 200;
 // Missing ranges that are told beside the export, which names all.
 constexpr int kMissingTold = 100;

@@ -3,12 +3,12 @@
 namespace palyra::registry {
 namespace {
 
-palyra_handle to_handle(void* self) { return reinterpret_cast<palyra_handle>(self); }
+palyra_handle handle_of(void* self) { return reinterpret_cast<palyra_handle>(self); }
 
 palyra_status start(void* self, uint32_t method, palyra_bytes request,
                     const palyra_call_options* options, const palyra_sink* sink, palyra_handle* op,
                     palyra_error* error) {
-  const palyra_handle handle = to_handle(self);
+  const palyra_handle handle = handle_of(self);
   CallContext context;
   context.lease = handle;
   Lease* lease = leases().find(handle);
@@ -48,10 +48,10 @@ palyra_status start(void* self, uint32_t method, palyra_bytes request,
 }
 
 void grant(void* self, palyra_handle op, uint32_t credits) {
-  grant_call(to_handle(self), op, credits);
+  grant_call(handle_of(self), op, credits);
 }
 
-void cancel(void* self, palyra_handle op) { cancel_call(to_handle(self), op); }
+void cancel(void* self, palyra_handle op) { cancel_call(handle_of(self), op); }
 
 }  // namespace
 

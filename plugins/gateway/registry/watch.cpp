@@ -5,7 +5,7 @@
 namespace palyra::registry {
 namespace {
 
-void deliver(void* arg) {
+void deliver_events(void* arg) {
   const auto handle = reinterpret_cast<palyra_handle>(arg);
   Watch* watch = watches().find(handle);
   std::unique_lock lock(watch->mutex);
@@ -67,7 +67,7 @@ void notify_watch(palyra_handle handle, uint32_t kind,
   watch->events.push_back({kind, std::move(info)});
   if (watch->delivering) return;
   watch->delivering = true;
-  watch->watcher->post(&deliver, reinterpret_cast<void*>(handle));
+  watch->watcher->post(&deliver_events, reinterpret_cast<void*>(handle));
 }
 
 bool close_watch(palyra_handle handle, const Instance& watcher) {

@@ -1,11 +1,6 @@
 #include "plugins/gateway/retention/plan.h"
 
 namespace palyra::gateway::retention {
-namespace {
-
-constexpr int64_t kDayMs = 86'400'000;
-
-}  // namespace
 
 Verdict judge(const Rules& rules, int64_t now_ms, uint64_t used_bytes, const Candidate& session) {
   const bool old = rules.ttl_days > 0 && now_ms - session.updated_ms > rules.ttl_days * kDayMs;

@@ -5,6 +5,8 @@
 
 namespace palyra::gateway::retention {
 
+constexpr int64_t kDayMs = 86'400'000;
+
 // What the operator wants kept in the store itself. 0 = no limit.
 struct Rules {
   int64_t ttl_days = 0;

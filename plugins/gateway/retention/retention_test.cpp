@@ -16,7 +16,6 @@ using ::testing::HasSubstr;
 using testing::House;
 using ::testing::Not;
 
-constexpr int64_t kDayMs = 86'400'000;
 constexpr char kSecret[] = "the combination is 1-2-3-4-5";
 
 TEST(RetentionPlan, AgeAndSizeDecideAndABusySessionIsNeverTouched) {

@@ -17,7 +17,6 @@ constexpr int64_t kSliceNs = 5 * kNanosPerSecond;
 constexpr uint32_t kVacuumPages = 64;
 // An erasure that could not be finished.
 constexpr int64_t kRetryNs = 60 * kNanosPerSecond;
-constexpr int64_t kDayMs = 86'400'000;
 
 Status require_admin(const Caller& caller) {
   if (caller.may("admin")) return {};

@@ -14,7 +14,7 @@ constexpr int64_t kLeastSummaryTokens = 64;
 // The instructions, and what the marks around data take.
 constexpr int64_t kPromptTokens = 768;
 // What the turn that waits for the summary must still be able to write.
-constexpr int64_t kLeastOutput = 64;
+constexpr int64_t kLeastAnswer = 64;
 // Of one message of a turn, bytes: the beginning and the end of a longer one.
 constexpr size_t kMessageBytes = 4 * 1024;
 
@@ -137,7 +137,7 @@ CompactionCost compaction_cost(const State& state, const Turn& turn) {
     return cost;
   }
   const int64_t after =
-      command ? 0 : std::clamp<int64_t>(gathered.tokens(), 0, INT64_MAX / 8) + kLeastOutput;
+      command ? 0 : std::clamp<int64_t>(gathered.tokens(), 0, INT64_MAX / 8) + kLeastAnswer;
   cost.affordable = left >= cost.input_tokens + cost.output_tokens + after;
   return cost;
 }

@@ -46,7 +46,7 @@ service::ChatMessage message(service::Role role, std::string text) {
   return out;
 }
 
-int64_t tokens_of(const std::vector<service::ChatMessage>& messages) {
+int64_t tokens_of_all(const std::vector<service::ChatMessage>& messages) {
   int64_t sum = 0;
   for (const service::ChatMessage& one : messages) {
     sum += tokens::kPerMessage + tokens::estimate(one.text());
@@ -183,7 +183,7 @@ Piece make_piece(tape::SegmentKind kind, std::string source, common::Provenance 
   piece.segment.set_kind(kind);
   piece.segment.set_source(std::move(source));
   piece.segment.set_provenance(provenance);
-  piece.segment.set_tokens(tokens_of(messages));
+  piece.segment.set_tokens(tokens_of_all(messages));
   piece.messages = Messages(messages);
   piece.segment.set_digest(piece.messages.digest());
   return piece;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMostTurns = 100'000;
 constexpr uint32_t kMostAPage = 100;
-constexpr size_t kTextBytes = 4 * 1024;
+constexpr size_t kShownBytes = 4 * 1024;
 
 // One of the two, from its head back.
 struct Side {
@@ -94,9 +94,9 @@ Task<Status> describe(Journal& journal, FoundTurn found, std::string head, api::
   const auto messages = piece->messages.parsed();
   const std::string message = joined(messages, service::ROLE_USER);
   const std::string answer = joined(messages, service::ROLE_ASSISTANT);
-  out->set_message(std::string(utf8::prefix(message, kTextBytes)));
+  out->set_message(std::string(utf8::prefix(message, kShownBytes)));
   out->set_message_bytes(static_cast<int64_t>(message.size()));
-  out->set_answer(std::string(utf8::prefix(answer, kTextBytes)));
+  out->set_answer(std::string(utf8::prefix(answer, kShownBytes)));
   out->set_answer_bytes(static_cast<int64_t>(answer.size()));
   co_return Status();
 }

@@ -12,10 +12,10 @@ namespace pb = ::palyra::service::v1;
 
 namespace {
 
-constexpr int64_t kListTimeout = 10 * kNanosPerSecond;
+constexpr int64_t kToolListTimeout = 10 * kNanosPerSecond;
 constexpr int kListAttempts = 5;
 
-Status not_there(const std::string& instance) {
+Status tools_not_there(const std::string& instance) {
   return Status(Code::kUnavailable, "no tools \"" + instance + "\" are running",
                 PALYRA_ERROR_RETRYABLE);
 }
@@ -61,7 +61,7 @@ Task<void> ToolsClient::list(std::string instance, uint64_t number) {
     if (found == offers_.end() || found->second.number != number) co_return;
     const std::shared_ptr<Client> client = found->second.client;
     CallOptions options;
-    options.deadline_ns = host_.clock().mono_now() + kListTimeout;
+    options.deadline_ns = host_.clock().mono_now() + kToolListTimeout;
     const pb::ListToolsRequest request;
     auto response = co_await client->call(tool::kList, request, options);
     found = offers_.find(instance);
@@ -115,7 +115,7 @@ Task<Result<pb::InvokeResult>> ToolsClient::invoke(
     std::string instance, pb::InvokeRequest request, int64_t deadline_ns,
     std::function<void(const pb::InvokeProgress&)> on_progress, CancelToken cancel) {
   const std::shared_ptr<Client> client = find(instance);
-  if (!client) co_return not_there(instance);
+  if (!client) co_return tools_not_there(instance);
   request.set_name(own_name(instance, request.name()));
   CallOptions options;
   options.deadline_ns = deadline_ns;
@@ -132,7 +132,7 @@ Task<Result<pb::VerifyCallResponse>> ToolsClient::verify(std::string instance,
                                                          pb::VerifyCallRequest request,
                                                          int64_t deadline_ns) {
   const std::shared_ptr<Client> client = find(instance);
-  if (!client) co_return not_there(instance);
+  if (!client) co_return tools_not_there(instance);
   request.set_name(own_name(instance, request.name()));
   CallOptions options;
   options.deadline_ns = deadline_ns;

@@ -12,7 +12,7 @@
 namespace palyra::journal::backup {
 namespace {
 
-constexpr char kPart[] = ".part";
+constexpr char kPartSuffix[] = ".part";
 
 }  // namespace
 
@@ -44,16 +44,16 @@ Result<std::vector<std::string>> copy_segments(const std::string& database, cons
   for (const SegmentFile& file : *wanted) {
     const std::string path = to + "/" + file.name;
     if (files::exists(path)) continue;
-    if (Status status = files::remove(path + kPart); !status.ok()) return status;
-    const auto copied = files::copy(from + "/" + file.name, path + kPart);
+    if (Status status = files::remove(path + kPartSuffix); !status.ok()) return status;
+    const auto copied = files::copy(from + "/" + file.name, path + kPartSuffix);
     const bool altered = copied.ok() && segment_name(copied->sha256) != file.name;
     if (altered || copied.status().code() == Code::kNotFound) {
-      (void)files::remove(path + kPart);
+      (void)files::remove(path + kPartSuffix);
       missing.push_back(file.name);
       continue;
     }
     Status status = copied.status();
-    if (status.ok()) status = files::rename(path + kPart, path);
+    if (status.ok()) status = files::rename(path + kPartSuffix, path);
     if (!status.ok()) return status;
   }
   return missing;

@@ -11,7 +11,7 @@ namespace {
 
 using digest::sha256;
 
-constexpr char kSecret[] = "the secret of Monkey Island";
+constexpr char kErasedText[] = "the secret of Monkey Island";
 
 TEST_P(JournalArchive, ArchivedRecordsAreReadAsBefore) {
   write("s", 10);
@@ -98,8 +98,8 @@ TEST_P(JournalArchive, AnAlteredFileIsFound) {
 
 TEST_P(JournalArchive, ErasureReachesTheArchive) {
   ASSERT_TRUE(backend_->commit(Commit().append("s", "harmless")).ok());
-  ASSERT_TRUE(backend_->commit(Commit().append("s", kSecret)).ok());
-  ASSERT_TRUE(backend_->commit(Commit().append("s", std::string("again ") + kSecret)).ok());
+  ASSERT_TRUE(backend_->commit(Commit().append("s", kErasedText)).ok());
+  ASSERT_TRUE(backend_->commit(Commit().append("s", std::string("again ") + kErasedText)).ok());
   archive("s", 2);
   const std::string old_name = file_name("s");
   const auto erased = backend_->erase({"s", 2, 3, "asked to forget", "operator"});
@@ -111,7 +111,7 @@ TEST_P(JournalArchive, ErasureReachesTheArchive) {
 }
 
 TEST_P(JournalArchive, AnErasedArchiveVerifiesAndHoldsNothing) {
-  write("s", 5, kSecret);
+  write("s", 5, kErasedText);
   archive("s", 3);
   const auto erased = backend_->erase({"s", 1, 0, "asked to forget", "operator"});
   ASSERT_TRUE(erased.ok()) << erased.status().to_string();
