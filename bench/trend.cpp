@@ -27,17 +27,19 @@ Trend trend_of(const std::vector<double>& x, const std::vector<double>& y) {
   const size_t count = std::min(x.size(), y.size());
   const auto n = static_cast<double>(count);
   if (count < 5) return {};
+  // From the first on, so that what stays the same has a slope of exactly zero.
+  const double first = y.front();
   double mean_x = 0;
   double mean_y = 0;
   for (size_t i = 0; i < count; ++i) {
     mean_x += x[i] / n;
-    mean_y += y[i] / n;
+    mean_y += (y[i] - first) / n;
   }
   double xx = 0;
   double xy = 0;
   for (size_t i = 0; i < count; ++i) {
     xx += (x[i] - mean_x) * (x[i] - mean_x);
-    xy += (x[i] - mean_x) * (y[i] - mean_y);
+    xy += (x[i] - mean_x) * (y[i] - first - mean_y);
   }
   if (xx <= 0) return {};
   Trend trend;
@@ -46,7 +48,7 @@ Trend trend_of(const std::vector<double>& x, const std::vector<double>& y) {
   double products = 0;
   double before = 0;
   for (size_t i = 0; i < count; ++i) {
-    const double rest = y[i] - mean_y - trend.slope * (x[i] - mean_x);
+    const double rest = y[i] - first - mean_y - trend.slope * (x[i] - mean_x);
     squares += rest * rest;
     if (i > 0) products += rest * before;
     before = rest;

@@ -62,6 +62,9 @@ TEST(Trend, WhatStaysTheSameDoesNotRise) {
   const Trend flat = trend_of({1, 2, 3, 4, 5, 6}, {7, 7, 7, 7, 7, 7});
   EXPECT_EQ(flat.slope, 0);
   EXPECT_FALSE(flat.rises());
+  const Trend many = trend_of(std::vector<double>{1, 2, 3, 4, 5, 6, 7}, std::vector<double>(7, 41));
+  EXPECT_EQ(many.slope, 0);
+  EXPECT_EQ(many.noise, 0);
 }
 
 TEST(Trend, SamplesThatRememberCountForFewer) {
