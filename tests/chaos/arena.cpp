@@ -110,7 +110,8 @@ void Arena::moment(Moment moment, const Input& input) {
     plan = plan_;
     kill_.label = input.label;
     kill_.run_id = input.view.run_id;
-    kill_by_main_ = moment == Moment::kSending || moment == Moment::kDeciding;
+    kill_by_main_ =
+        moment == Moment::kSending || moment == Moment::kDeciding || moment == Moment::kTidying;
     pid = daemon_.pid();
     if (kill_by_main_) {
       changed_.notify_all();

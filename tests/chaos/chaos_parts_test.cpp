@@ -1,4 +1,5 @@
 // The harness must be able to fail: each thing it looks for, once wrong.
+#include "tests/chaos/conversation.h"
 #include "tests/chaos/effects.h"
 #include "tests/chaos/fault_vfs/unsynced.h"
 #include "tests/chaos/report.h"
@@ -227,7 +228,7 @@ TEST(ReportTest, AKillBeforeTheAcknowledgementIsAdmission) {
   EXPECT_EQ(in_life(1).at(Phase::kToolKeyed), 1);
   EXPECT_EQ(in_life(1).between, 1);
   EXPECT_EQ(classify({kill}, {}, tapes).at(Phase::kAdmission), 1);
-  EXPECT_THAT(missing(in_life(1)), SizeIs(10));
+  EXPECT_THAT(missing(in_life(1)), SizeIs(12));
 }
 
 TEST(PlanTest, EachAimComesAsOftenAsTheOthers) {
@@ -301,6 +302,152 @@ TEST_F(UnsyncedTest, APartOfTheWritesMayBeLostInAnyPlace) {
     std::ofstream(path_) << "0123456789";
   }
   EXPECT_EQ(outcomes, (std::set<std::string>{"01", "A1", "0B", "AB"}));
+}
+
+// ---- conversations
+
+// Tapes of sessions and runs, written as the daemon writes them.
+class Talk {
+ public:
+  explicit Talk(std::string id) : id_(std::move(id)) { add().mutable_session_created(); }
+  Talk(std::string id, const std::string& from) : Talk(std::move(id)) {
+    events_[0].mutable_session_created()->mutable_branched_from()->set_turn_id(from);
+    head_ = from;
+  }
+
+  // A message that was answered: turn "t" of run "run-t".
+  Talk& turn(const std::string& id) {
+    accept("run-" + id);
+    tape::TurnAdded& added = *add().mutable_turn_added();
+    added.set_turn_id(id);
+    added.set_parent(head_);
+    added.set_run_id("run-" + id);
+    head_ = id;
+    return *this;
+  }
+  Talk& move(const std::string& to) {
+    tape::HeadMoved& moved = *add().mutable_head_moved();
+    moved.set_from_turn(head_);
+    moved.set_turn_id(to);
+    head_ = to;
+    return *this;
+  }
+  Talk& compacted(const std::string& run, const std::string& up_to, uint32_t turns) {
+    accept(run);
+    tape::Compacted& compacted = *add().mutable_compacted();
+    compacted.set_artifact_digest("digest of " + run);
+    compacted.set_run_id(run);
+    compacted.mutable_up_to()->set_turn_id(up_to);
+    compacted.set_turns(turns);
+    return *this;
+  }
+  tape::SessionEvent& add() { return events_.emplace_back(); }
+  const std::string& id() const { return id_; }
+  Conversation read() const { return follow(id_, events_); }
+
+ private:
+  void accept(const std::string& run) {
+    add().mutable_input_accepted()->set_run_id(run);
+    add().mutable_input_taken()->set_run_id(run);
+  }
+  const std::string id_;
+  std::vector<tape::SessionEvent> events_;
+  std::string head_;
+};
+
+Tape run_in(const Talk& talk, const std::string& run_id, bool sums_up = false) {
+  Tape tape;
+  tape.run_id = run_id;
+  tape.records.resize(2);
+  auto& created = *tape.records[0].event.mutable_run_created();
+  created.set_session_id(talk.id());
+  if (sums_up) {
+    created.set_purpose(tape::RUN_PURPOSE_COMPACT);
+    auto& finished = *tape.records[1].event.mutable_compaction_finished();
+    finished.set_artifact_digest("digest of " + run_id);
+    tape.records.emplace_back();
+  }
+  tape.records.back().event.mutable_run_completed();
+  return tape;
+}
+
+std::vector<std::string> judge(const std::vector<Talk>& talks, const std::vector<Tape>& runs,
+                               const History& history = {}, HistoryCounts* counts = nullptr) {
+  std::map<std::string, Conversation> conversations;
+  std::map<std::string, Tape> tapes;
+  HistoryCounts unused;
+  for (const Talk& talk : talks) conversations.emplace(talk.id(), talk.read());
+  for (const Tape& tape : runs) tapes.emplace(tape.run_id, tape);
+  return compare(conversations, tapes, history, counts != nullptr ? counts : &unused);
+}
+
+TEST(ConversationTest, ATurnFollowsTheHeadWhereverThatWasMoved) {
+  Talk talk("S");
+  talk.turn("1").turn("2").move("1").turn("3").move("").turn("4");
+  EXPECT_THAT(judge({talk}, {}), IsEmpty());
+  const Conversation read = talk.read();
+  EXPECT_EQ(read.head, "4");
+  EXPECT_THAT(path(tree_of({{"S", read}}), "3"), ElementsAre("3", "1"));
+  talk.add().mutable_turn_added()->set_parent("2");
+  EXPECT_THAT(judge({talk}, {}), Contains(HasSubstr("does not follow 4")));
+}
+
+TEST(ConversationTest, AnAnsweredRunIsATurn) {
+  Talk talk("S");
+  talk.turn("1");
+  EXPECT_THAT(judge({talk}, {run_in(talk, "run-1")}), IsEmpty());
+  EXPECT_THAT(judge({talk}, {run_in(talk, "run-1"), run_in(talk, "run-2")}),
+              ElementsAre(HasSubstr("run-2 was answered and is no turn")));
+}
+
+TEST(ConversationTest, AnAcknowledgedBranchIsThereWithItsTurns) {
+  Talk talk("S");
+  talk.turn("1").turn("2");
+  Talk branch("B", "1");
+  branch.turn("3");
+  History history;
+  history.branches["b"] = {"S", "1", "B"};
+  HistoryCounts counts;
+  EXPECT_THAT(judge({talk, branch}, {}, history, &counts), IsEmpty());
+  EXPECT_EQ(counts.branches_there, 1u);
+  EXPECT_EQ(counts.turns, 3u);
+  EXPECT_THAT(judge({talk}, {}, history), ElementsAre(HasSubstr("not there or begins elsewhere")));
+  EXPECT_THAT(judge({talk, Talk("B", "2")}, {}, history), SizeIs(1));
+  // Its turns are those of the other one, which must not lose them.
+  EXPECT_THAT(judge({Talk("S"), branch}, {}, history), Contains(HasSubstr("which is nowhere")));
+}
+
+TEST(ConversationTest, AnAcknowledgedRewindIsOnTheTape) {
+  Talk talk("S");
+  talk.turn("1").turn("2").turn("3").move("1").move("3");
+  History history;
+  history.moves["S"] = {"1", "3"};
+  EXPECT_THAT(judge({talk}, {}, history), IsEmpty());
+  history.moves["S"] = {"3", "1"};
+  HistoryCounts counts;
+  EXPECT_THAT(judge({talk}, {}, history, &counts), ElementsAre(HasSubstr("1 acknowledged")));
+  EXPECT_EQ(counts.moves, 2u);
+  EXPECT_EQ(counts.moves_there, 1u);
+}
+
+TEST(ConversationTest, ASummaryIsOnBothTapesAndStandsForTheTurnsThatLeadThere) {
+  Talk talk("S");
+  talk.turn("1").turn("2").turn("3");
+  Talk summed = talk;
+  summed.compacted("sum", "2", 2);
+  const Tape run = run_in(talk, "sum", true);
+  HistoryCounts counts;
+  EXPECT_THAT(judge({summed}, {run}, {}, &counts), IsEmpty());
+  EXPECT_EQ(counts.compactions_there, 1u);
+  EXPECT_EQ(counts.covered, 2u);
+  History history;
+  history.compactions["sum"] = "S";
+  EXPECT_THAT(judge({talk}, {run}, history),
+              ElementsAre(HasSubstr("its session shows 0"), HasSubstr("shows no summary")));
+  Talk short_of_one = talk;
+  short_of_one.compacted("sum", "2", 1);
+  EXPECT_THAT(judge({short_of_one}, {run}),
+              ElementsAre(HasSubstr("stands for 1 turns and ends at one with 2")));
 }
 
 }  // namespace

@@ -36,7 +36,11 @@ void Client::perform(Job& job) {
   if (job.way == Job::Way::kStream && !job.inputs.empty()) {
     session_id_ = job.inputs.back().view.session_id;
   }
+  const bool answered = first_open(job) == job.inputs.size();
   for (Input& input : job.inputs) finish(input);
+  if (answered && job.then != Job::Then::kNothing) {
+    tidy(job.then, job.inputs.back().label + ".then", lost);
+  }
 }
 
 void Client::finish(Input& input) {
@@ -62,7 +66,7 @@ bool Client::gone(const grpc::Status& status, const std::string& what) {
 
 void Client::acknowledged(const Access& access, Input& input, const std::string& run_id,
                           const std::string& session_id) {
-  ledger_.acknowledged(input.label, run_id, session_id, access.generation);
+  ledger_.acknowledged(input.label, run_id, session_id, access.generation, input.compaction);
   input.view.run_id = run_id;
   input.view.session_id = session_id;
 }
@@ -215,6 +219,8 @@ void Client::react(const Access& access, Stream& stream, Input& input,
     arena_.moment(Moment::kModelStarted, input);
   } else if (event.has_tape() && event.tape().type() == "timer_started") {
     arena_.moment(Moment::kRetrying, input);
+  } else if (event.has_tape() && event.tape().type() == "compaction_started") {
+    arena_.moment(Moment::kCompacting, input);
   } else if (input.behind && event.has_status() &&
              event.status().state() == api::RUN_STATE_QUEUED) {
     arena_.moment(Moment::kQueued, input);

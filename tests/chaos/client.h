@@ -1,7 +1,12 @@
 // One client of the load: does jobs, one after the other, whatever happens to the daemon.
 #pragma once
 
+#include "palyra/gateway/v1/sessions.grpc.pb.h"
 #include "tests/chaos/arena.h"
+
+#include <functional>
+#include <set>
+#include <string>
 
 namespace palyra::chaos {
 
@@ -24,6 +29,17 @@ class Client {
   grpc::Status follow_once(const Access& access, Job& job);
   void begin(Stream& stream, Job& job, size_t first);
   void react(const Access& access, Stream& stream, Input& input, const api::RunStreamEvent& event);
+  // client_history.cpp
+  using Question = std::function<grpc::Status(const Access&, grpc::ClientContext&)>;
+  void tidy(Job::Then then, const std::string& label, uint64_t& lost);
+  bool ask(const Input& what, uint64_t& lost, const Question& question);
+  grpc::Status look(const Access& access, api::Session* session);
+  bool any_turn(const Input& what, uint64_t& lost, std::string* turn_id);
+  void branch(const Input& what, uint64_t& lost);
+  void rewind(const Input& what, bool undo, uint64_t& lost);
+  bool move(const Input& what, const api::RewindSessionRequest& request, const std::string& head,
+            uint64_t& lost, api::Session* moved);
+  void compact(Input what, uint64_t& lost);
   // Answers what the crash may have swallowed.
   void repeat(const Access& access, Input& input);
   void decide(const Access& access, const Input& input, const std::string& approval_id);

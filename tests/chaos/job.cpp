@@ -121,10 +121,20 @@ void write_aimed(Input& input, Aim aim, Random& random) {
     case Aim::kQueued:
       writer.deltas(30, 600);
       break;
+    case Aim::kCompaction:
+      input.model = "fast/rules";
+      input.text += "tell me about it";
+      break;
     default:
       writer.deltas(1 + draw(random, 30), 1 + draw(random, 600));
       break;
   }
+}
+
+Job::Then make_then(Aim aim, Random& random) {
+  if (aim == Aim::kCompaction) return Job::Then::kCompact;
+  if (aim != Aim::kHistory && chance(random, 70)) return Job::Then::kNothing;
+  return static_cast<Job::Then>(1 + draw(random, 4));
 }
 
 }  // namespace
@@ -133,14 +143,19 @@ Job make_job(const std::string& label, Aim aim, Random& random) {
   Job job;
   const bool aimed = aim != Aim::kAnywhere && aim != Aim::kRecovery && chance(random, 66);
   const bool queues = aimed && aim == Aim::kQueued;
-  if (!queues && chance(random, 30)) {
+  const bool sums_up = aimed && aim == Aim::kCompaction;
+  const bool tidies = sums_up || (aimed && aim == Aim::kHistory);
+  if (!queues && !tidies && chance(random, 30)) {
     job.way = Job::Way::kRoute;
     job.conversation =
         chance(random, 40) ? "shared-" + std::to_string(draw(random, 2)) : "room-" + label;
   }
-  const int64_t most = queues                                               ? 3
+  // A summary leaves the newest turns alone, so that there must be more of them.
+  const int64_t most = sums_up                                              ? 7
+                       : queues                                             ? 3
                        : job.way == Job::Way::kStream && chance(random, 40) ? 1 + draw(random, 3)
                                                                             : 1;
+  if (job.way == Job::Way::kStream) job.then = make_then(aimed ? aim : Aim::kAnywhere, random);
   for (int64_t i = 0; i < most; ++i) {
     Input input;
     input.label = label + "." + std::to_string(i);

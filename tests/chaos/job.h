@@ -22,6 +22,7 @@ struct Input {
   bool cancel = false;               // cancelled while its tool runs
   bool may_fail = false;             // its model fails, once in every life of the daemon or always
   bool behind = false;               // another message of its stream is answered first
+  bool compaction = false;           // no message: older turns are summed up
 
   RunView view;  // what its client saw
   bool cancel_acknowledged = false;
@@ -32,6 +33,9 @@ struct Job {
   Way way = Way::kStream;
   std::string conversation;  // of a route; shared with other clients if it begins with "shared"
   std::vector<Input> inputs;
+  // What becomes of the conversation of a stream when they are answered.
+  enum class Then { kNothing, kBranch, kRewind, kUndo, kCompact };
+  Then then = Then::kNothing;
 };
 
 // `label` is unique. Two thirds of all jobs serve the aim, the others are anything.

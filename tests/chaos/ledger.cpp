@@ -6,18 +6,41 @@
 namespace palyra::chaos {
 
 void Ledger::acknowledged(const std::string& label, const std::string& run_id,
-                          const std::string& session_id, uint64_t generation) {
+                          const std::string& session_id, uint64_t generation, bool compaction) {
   std::string broken;
   {
     const std::lock_guard lock(mutex_);
     const auto [known, fresh] =
-        promises_.try_emplace(label, Promise{label, run_id, session_id, generation});
+        promises_.try_emplace(label, Promise{label, run_id, session_id, generation, compaction});
     if (!fresh && known->second.run_id != run_id) {
       broken = "input " + label + " was acknowledged as run " + known->second.run_id +
                " and, with the same key, as run " + run_id;
     }
   }
   if (!broken.empty()) problem(broken);
+}
+
+void Ledger::branched(const std::string& label, const Branch& branch) {
+  std::string broken;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto [known, fresh] = history_.branches.try_emplace(label, branch);
+    if (!fresh && known->second.session != branch.session) {
+      broken = "branch " + label + " was acknowledged as session " + known->second.session +
+               " and, with the same key, as session " + branch.session;
+    }
+  }
+  if (!broken.empty()) problem(broken);
+}
+
+void Ledger::moved(const std::string& session_id, const std::string& turn_id) {
+  const std::lock_guard lock(mutex_);
+  history_.moves[session_id].push_back(turn_id);
+}
+
+void Ledger::compacted(const std::string& run_id, const std::string& session_id) {
+  const std::lock_guard lock(mutex_);
+  history_.compactions[run_id] = session_id;
 }
 
 void Ledger::decided(const std::string& approval_id, palyra::tape::v1::ApprovalVerdict verdict) {
@@ -57,6 +80,10 @@ std::map<std::string, palyra::tape::v1::ApprovalVerdict> Ledger::decisions() con
 std::set<std::string> Ledger::cancellations() const {
   const std::lock_guard lock(mutex_);
   return cancellations_;
+}
+History Ledger::history() const {
+  const std::lock_guard lock(mutex_);
+  return history_;
 }
 std::map<std::string, std::vector<std::string>> Ledger::views() const {
   const std::lock_guard lock(mutex_);

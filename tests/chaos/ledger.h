@@ -18,13 +18,34 @@ struct Promise {
   std::string run_id;
   std::string session_id;
   uint64_t generation = 0;  // of the daemon that acknowledged first
+  bool compaction = false;  // no message
+};
+
+// A session that begins where another one was.
+struct Branch {
+  std::string source;   // session
+  std::string turn;     // empty = before the first
+  std::string session;  // the new one
+};
+
+// What was acknowledged about conversations.
+struct History {
+  std::map<std::string, Branch> branches;                 // by label
+  std::map<std::string, std::vector<std::string>> moves;  // by session: the new heads, in order
+  std::map<std::string, std::string> compactions;         // run -> session; ended well
 };
 
 class Ledger {
  public:
   // The daemon answered an input; a second answer must be the first one.
   void acknowledged(const std::string& label, const std::string& run_id,
-                    const std::string& session_id, uint64_t generation);
+                    const std::string& session_id, uint64_t generation, bool compaction = false);
+  // A branch was answered; a second answer must be the first one.
+  void branched(const std::string& label, const Branch& branch);
+  // A head was moved to that turn.
+  void moved(const std::string& session_id, const std::string& turn_id);
+  // A run was seen to sum up its session.
+  void compacted(const std::string& run_id, const std::string& session_id);
   // A decision or cancellation was answered OK.
   void decided(const std::string& approval_id, palyra::tape::v1::ApprovalVerdict verdict);
   void cancelled(const std::string& run_id);
@@ -37,6 +58,7 @@ class Ledger {
   std::map<std::string, Promise> promises() const;  // by label
   std::map<std::string, palyra::tape::v1::ApprovalVerdict> decisions() const;
   std::set<std::string> cancellations() const;
+  History history() const;
   // By run: the durable events in order, serialised.
   std::map<std::string, std::vector<std::string>> views() const;
   std::vector<double> resume_times() const;
@@ -47,6 +69,7 @@ class Ledger {
   std::map<std::string, Promise> promises_;
   std::map<std::string, palyra::tape::v1::ApprovalVerdict> decisions_;
   std::set<std::string> cancellations_;
+  History history_;
   std::map<std::string, std::vector<std::string>> views_;
   std::vector<double> resume_times_;
   std::vector<std::string> problems_;

@@ -211,6 +211,7 @@ class Show {
     for (const auto& sentence : compare(inspector_.evidence(), world, &report_.effects)) {
       ledger_.problem(sentence);
     }
+    report_.history = inspector_.history();
     report_.promised = inspector_.promised();
     report_.present = inspector_.present();
     report_.verified = inspector_.verified();

@@ -42,6 +42,15 @@ Plan make_plan(Aim aim, Random& random) {
       plan.trigger = how == 0 ? Trigger::kSpin : Trigger::kAtOnce;
       plan.spin_us = draw(random, 1'500);
       break;
+    case Aim::kCompaction:
+      plan.trigger = how == 0 ? Trigger::kAtOnce : Trigger::kSpin;
+      plan.spin_us = draw(random, 30'000);
+      break;
+    case Aim::kHistory:
+      plan.skip = static_cast<int>(draw(random, 2));
+      plan.trigger = Trigger::kSpin;
+      plan.spin_us = draw(random, 2'500);
+      break;
     case Aim::kRecovery:
       if (how == 0) {
         const StoreFile file = chance(random, 70) ? StoreFile::kLog : StoreFile::kDatabase;
@@ -112,6 +121,10 @@ bool fits(const Plan& plan, Moment moment, ToolKind tool) {
     case Aim::kFinishing:
       return plan.trigger == Trigger::kSpin ? moment == Moment::kAllDeltas
                                             : moment == Moment::kEnded;
+    case Aim::kCompaction:
+      return moment == Moment::kCompacting;
+    case Aim::kHistory:
+      return moment == Moment::kTidying;
     case Aim::kRecovery:
     case Aim::kStore:
       return false;
@@ -143,6 +156,10 @@ const char* name_of(Aim aim) {
       return "queued";
     case Aim::kFinishing:
       return "finishing";
+    case Aim::kCompaction:
+      return "compaction";
+    case Aim::kHistory:
+      return "history";
     case Aim::kRecovery:
       return "recovery";
     case Aim::kStore:

@@ -27,6 +27,8 @@ enum class Aim {
   kRetry,   // while a run waits before it asks the model again
   kQueued,  // while a run waits behind another one
   kFinishing,
+  kCompaction,  // while a model sums up
+  kHistory,     // while a branch, a rewind or a compaction is asked for
   kRecovery,
   kStore,  // in an operation of the journal's files
   kAnywhere,
@@ -44,6 +46,8 @@ enum class Moment {
   kDeciding,  // a decision is about to be sent
   kRetrying,  // the wait before another attempt began
   kQueued,    // a message was taken that waits behind another one
+  kTidying,   // a branch, a rewind or a compaction is about to be asked for
+  kCompacting,
   kEnded,
   kOther,
 };

@@ -18,6 +18,7 @@ std::string times(std::vector<double> ms) {
 Phase phase_of(const Kill& kill, const std::map<std::string, Promise>& promises,
                const std::map<std::string, Tape>& tapes) {
   if (kill.plan.aim == Aim::kRecovery) return Phase::kRecovery;
+  if (kill.plan.aim == Aim::kHistory) return Phase::kHistory;
   const auto promise = promises.find(kill.label);
   if (promise == promises.end() || promise->second.generation > kill.generation) {
     return Phase::kAdmission;
@@ -66,8 +67,8 @@ std::vector<Phase> missing(const PhaseCounts& counts) {
   std::vector<Phase> phases;
   for (const Phase phase :
        {Phase::kAdmission, Phase::kModelTurn, Phase::kToolNone, Phase::kToolKeyed,
-        Phase::kToolOpaque, Phase::kToolVerifiable, Phase::kApproval, Phase::kTimer, Phase::kQueued,
-        Phase::kFinished, Phase::kRecovery}) {
+        Phase::kToolOpaque, Phase::kToolVerifiable, Phase::kApproval, Phase::kTimer,
+        Phase::kCompaction, Phase::kQueued, Phase::kFinished, Phase::kHistory, Phase::kRecovery}) {
     if (counts.at(phase) == 0) phases.push_back(phase);
   }
   return phases;
@@ -93,6 +94,10 @@ Aim aim_at(Phase phase) {
       return Aim::kFinishing;
     case Phase::kRecovery:
       return Aim::kRecovery;
+    case Phase::kCompaction:
+      return Aim::kCompaction;
+    case Phase::kHistory:
+      return Aim::kHistory;
     case Phase::kTimer:
       return Aim::kRetry;
     case Phase::kQueued:
@@ -139,6 +144,16 @@ std::string to_text(const Report& report) {
                   " times");
   say("inputs acknowledged, present",
       std::to_string(report.promised) + ", " + std::to_string(report.present));
+  const HistoryCounts& history = report.history;
+  say("branches acknowledged, there",
+      std::to_string(history.branches) + ", " + std::to_string(history.branches_there));
+  say("rewinds acknowledged, there",
+      std::to_string(history.moves) + ", " + std::to_string(history.moves_there));
+  say("compactions finished, there", std::to_string(history.compactions) + ", " +
+                                         std::to_string(history.compactions_there) + ", for " +
+                                         std::to_string(history.covered) + " turns");
+  say("turns, all on their tape",
+      std::to_string(history.turns) + " in " + std::to_string(history.sessions) + " sessions");
   say("effects intended, happened",
       std::to_string(effects.intended) + ", " + std::to_string(effects.happened));
   say("keyed calls repeated", std::to_string(effects.repeated) + ", without a second effect");

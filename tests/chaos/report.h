@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/chaos/arena.h"
+#include "tests/chaos/conversation.h"
 #include "tests/chaos/effects.h"
 #include "tests/chaos/inspect.h"
 
@@ -39,6 +40,7 @@ struct Report {
   int stops = 0;      // lives that ended by SIGTERM under load
   PhaseCounts phases;
   EffectCounts effects;
+  HistoryCounts history;
   size_t promised = 0;
   size_t present = 0;
   size_t runs = 0;

@@ -72,6 +72,8 @@ std::optional<Phase> phase_of(const tape::RunEvent& started) {
       return Phase::kApproval;
     case tape::RunEvent::kTimerStarted:
       return Phase::kTimer;
+    case tape::RunEvent::kCompactionStarted:
+      return Phase::kCompaction;
     case tape::RunEvent::kToolCallStarted:
       switch (started.tool_call_started().start().effect_class()) {
         case common::EFFECT_CLASS_NONE:
@@ -210,17 +212,21 @@ const char* name_of(Phase phase) {
       return "approval waiting";
     case Phase::kTimer:
       return "retry waiting";
+    case Phase::kCompaction:
+      return "compaction";
     case Phase::kQueued:
       return "queued";
     case Phase::kFinished:
       return "between runs";
+    case Phase::kHistory:
+      return "history asked for";
     case Phase::kRecovery:
       return "recovery";
   }
   return "?";
 }
 
-bool is_between(Phase phase) { return phase >= Phase::kModelTurn && phase <= Phase::kTimer; }
+bool is_between(Phase phase) { return phase >= Phase::kModelTurn && phase <= Phase::kCompaction; }
 
 std::set<Phase> phases_at(const Tape& tape, int64_t wall_ns) {
   std::map<uint64_t, Phase> open;

@@ -30,15 +30,17 @@ struct Tape {
 // Where a kill found a run, or the daemon.
 enum class Phase {
   kAdmission,  // sent, not acknowledged
-  kModelTurn,  // from here to kTimer: a started record without its result
+  kModelTurn,  // from here to kCompaction: a started record without its result
   kToolNone,
   kToolKeyed,
   kToolOpaque,
   kToolVerifiable,
   kApproval,
   kTimer,
+  kCompaction,
   kQueued,    // between runs: behind another run
   kFinished,  // between runs: the end was durable
+  kHistory,   // a branch, a rewind or a compaction was asked for and not acknowledged
   kRecovery,  // the daemon was starting
 };
 constexpr int kPhases = static_cast<int>(Phase::kRecovery) + 1;

@@ -33,10 +33,11 @@ void RunView::see(const api::RunStreamEvent& event) {
     seq = event.seq();
     durable.push_back(event.SerializeAsString());
   }
+  if (event.has_tape() && event.tape().type() == "compaction_finished") ++compactions;
   switch (event.event_case()) {
     case api::RunStreamEvent::kStatus:
       status = event.status();
-      if (status.state() == api::RUN_STATE_COMPLETED && text() != status.text()) {
+      if (status.state() == api::RUN_STATE_COMPLETED && !quiet && text() != status.text()) {
         problem("the text shown of turn " + std::to_string(turn) + " is \"" + text() +
                 "\", the answer is \"" + status.text() + "\"");
       }

@@ -42,6 +42,8 @@ class RunView {
   std::vector<std::string> durable;    // the durable events, serialised
   std::vector<std::string> approvals;  // asked, in order
   uint32_t restarts = 0;               // turn_restarted
+  uint32_t compactions = 0;            // that ended well
+  bool quiet = false;                  // its answer is not streamed: the run only sums up
   std::vector<std::string> problems;
 
  private:

@@ -8,6 +8,7 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -26,6 +27,7 @@ struct World {
   sqlite3_vfs* real = nullptr;
   sqlite3_vfs vfs{};
   std::mutex mutex;  // held by every write, so that nothing is written while the power goes
+  std::atomic<bool> off{false};                               // nor told of what is read then
   std::map<std::string, std::unique_ptr<Unsynced>> unsynced;  // by path
 };
 
@@ -53,6 +55,7 @@ int refuse(int code) {
 
 [[noreturn]] void power_off(const File& file, bool torn) {
   FaultControl& control = *world().control;
+  world().off = true;
   std::mt19937_64 random(control.seed);
   for (auto& [path, unsynced] : world().unsynced) {
     control.lost += unsynced->lose(control.loss, random, torn && unsynced.get() == file.unsynced);
@@ -111,7 +114,9 @@ int sync(sqlite3_file* handle, int flags) {
 
 int read(sqlite3_file* handle, void* data, int size, sqlite3_int64 offset) {
   if (fault() == Fault::kReadError) return refuse(SQLITE_IOERR_READ);
-  return real(handle)->pMethods->xRead(real(handle), data, size, offset);
+  const int code = real(handle)->pMethods->xRead(real(handle), data, size, offset);
+  while (world().off) ::pause();
+  return code;
 }
 
 int close(sqlite3_file* handle) { return real(handle)->pMethods->xClose(real(handle)); }
