@@ -1,5 +1,6 @@
 #include "tests/sim/observer.h"
 
+#include "plugins/gateway/run/compaction.h"
 #include "plugins/gateway/run/evolve.h"
 #include "tests/sim/invariants.h"
 
@@ -355,6 +356,13 @@ void Observer::compacting(Run& run, const tape::RunEvent& event) {
       scene_.violate(kOverflowOnce, "two compactions for the same reason" + of);
     }
     run.compacting = started.trigger();
+    if (const run::Turn* turn = run.state.turn()) {
+      const size_t kept = run::kept_turns(turn->gathered, started.trigger());
+      if (kept < 1 || kept > run::kKeptTurns) {
+        scene_.violate(kView, "not one to six turns stay as they are" + of);
+      }
+      tree.keeps(run.state.run_id(), kept);
+    }
   }
 }
 

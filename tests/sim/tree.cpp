@@ -10,13 +10,6 @@
 #include <utility>
 
 namespace palyra::sim {
-namespace {
-
-// What every summary leaves word for word, as the documents say.
-constexpr size_t kNewest = 6;
-
-}  // namespace
-
 std::vector<uint64_t> numbers_after(std::string_view word, std::string_view text) {
   std::vector<uint64_t> out;
   for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at)) {
@@ -171,7 +164,7 @@ void Tree::compacted(const std::string& session_id, const tape::Compacted& compa
     return;
   }
   // One for each turn up to which there is one.
-  std::erase_if(talk.compactions, [&](const tape::Compacted& one) {
+  const size_t replaced = std::erase_if(talk.compactions, [&](const tape::Compacted& one) {
     return one.up_to().turn_id() == compacted.up_to().turn_id();
   });
   talk.compactions.push_back(compacted);
@@ -185,7 +178,7 @@ void Tree::compacted(const std::string& session_id, const tape::Compacted& compa
   const auto all = path(talk.head);
   const auto last = std::find(all.begin(), all.end(), compacted.up_to().turn_id());
   const auto covered = static_cast<size_t>(last - all.begin()) + 1;
-  if (last == all.end() || all.size() - covered < kNewest) {
+  if (last == all.end() || (replaced == 0 && all.size() - covered < kept_[compacted.run_id()])) {
     return scene_.violate(kView, what + " covers turns that stay, or are not its own");
   }
   // Its own step, and those that it builds on.

@@ -56,6 +56,8 @@ class Tree {
               bool busy);
   // Behind all records of a commit: its documents must say what they say.
   void committed(const service::CommitRequest& request);
+  // So many of the newest turns stay as they are if this run has older ones summed up.
+  void keeps(const std::string& run_id, size_t turns) { kept_[run_id] = turns; }
   // On its way into the store.
   void blob(const std::string& bytes);
   // `run_id` has this message among its inputs.
@@ -105,6 +107,7 @@ class Tree {
   Scene& scene_;
   std::map<std::string, Talk> talks_;
   std::map<std::string, Turn> turns_;
+  std::map<std::string, size_t> kept_;        // by run
   std::map<std::string, std::string> blobs_;  // that are artifacts, by digest
   std::set<std::string> artifacts_;
   std::map<uint64_t, std::string> messages_;      // -> run

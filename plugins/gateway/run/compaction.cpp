@@ -4,6 +4,7 @@
 #include "plugins/common/utf8/utf8.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace palyra::gateway::run {
@@ -32,6 +33,23 @@ constexpr std::string_view kInstructions =
 
 bool is_history(const tape::Segment& segment) {
   return segment.kind() == tape::SEGMENT_KIND_HISTORY;
+}
+
+// Of a summary at most; the budget is four fifths of the window at most.
+int64_t summary_tokens(int64_t budget_tokens) {
+  return std::clamp(budget_tokens / 6, kLeastSummaryTokens, kMostSummaryTokens);
+}
+
+// How many of the last `sizes` take `room` together at most: one at least, `most` at most.
+size_t newest_within(const std::vector<int64_t>& sizes, int64_t room, size_t most) {
+  size_t count = 0;
+  int64_t taken = 0;
+  while (count < std::min(sizes.size(), most)) {
+    taken += sizes[sizes.size() - 1 - count];
+    if (taken > room) break;
+    ++count;
+  }
+  return std::max<size_t>(count, 1);
 }
 
 std::string_view speaker(service::Role role) {
@@ -85,16 +103,55 @@ std::string grouped(int64_t number) {
 
 }  // namespace
 
+size_t kept_turns(const std::vector<Piece>& pieces, const ContextPlan& plan) {
+  std::vector<int64_t> sizes;  // of turns, oldest first
+  int64_t shown = 0;
+  int64_t others = 0;
+  int64_t summary = summary_tokens(plan.budget_tokens);
+  for (const Piece& piece : pieces) {
+    const tape::Segment& segment = piece.segment;
+    if (!segment.dropped()) shown += segment.tokens();
+    if (is_history(segment)) {
+      sizes.push_back(segment.tokens());
+    } else if (segment.kind() == tape::SEGMENT_KIND_SUMMARY) {
+      summary = std::max(summary, segment.tokens());
+    } else {
+      others += segment.tokens();
+    }
+  }
+  const int64_t tools = plan.tokens - shown;
+  const int64_t room = std::max<int64_t>(plan.budget_tokens - tools - others - summary, 0);
+  const size_t last = sizes.size() - std::min(sizes.size(), kKeptTurns);
+  const int64_t six =
+      std::accumulate(sizes.begin() + static_cast<std::ptrdiff_t>(last), sizes.end(), int64_t{0});
+  return six <= room ? kKeptTurns : newest_within(sizes, room / 2, kKeptTurns);
+}
+
+size_t kept_turns(const tape::ContextGathered& gathered, tape::CompactionTrigger trigger) {
+  // Tapes from before fewer were kept.
+  if (gathered.kept_turns() == 0) return kKeptTurns;
+  if (trigger != tape::COMPACTION_TRIGGER_OVERFLOW) return gathered.kept_turns();
+  std::vector<int64_t> sizes;
+  int64_t all = 0;
+  for (const tape::Segment& segment : gathered.segments()) {
+    if (!is_history(segment) || segment.dropped()) continue;
+    sizes.push_back(std::clamp<int64_t>(segment.tokens(), 0, INT32_MAX));
+    all += sizes.back();
+  }
+  return newest_within(sizes, all / 2, gathered.kept_turns());
+}
+
 bool compactable(const tape::ContextGathered& gathered) {
   const auto& segments = gathered.segments();
   return static_cast<size_t>(std::count_if(segments.begin(), segments.end(), is_history)) >
-         kKeptTurns;
+         kept_turns(gathered, tape::COMPACTION_TRIGGER_OVERFLOW);
 }
 
-bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan, bool complete) {
+bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan, bool complete,
+                       size_t kept) {
   size_t turns = 0;
   for (const Piece& piece : pieces) turns += is_history(piece.segment) ? 1 : 0;
-  if (turns <= kKeptTurns) return false;
+  if (turns <= kept && complete) return false;
   int64_t tokens = 0;
   int64_t covered = 0;
   bool dropped = !complete;
@@ -104,7 +161,10 @@ bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan
     if (!history && piece.segment.kind() != tape::SEGMENT_KIND_SUMMARY) continue;
     tokens += piece.segment.tokens();
     dropped = dropped || piece.segment.dropped();
-    if (history && at++ < turns - kKeptTurns) covered += piece.segment.tokens();
+    if (!history) continue;
+    const size_t newer = turns - ++at;
+    if (newer >= kept) covered += piece.segment.tokens();
+    if (newer < kTurnsBetweenTries && piece.got_no_summary) return false;
   }
   if (dropped) return true;
   return tokens > plan.budget_tokens / 5 * 3 && covered >= plan.budget_tokens / 5;
@@ -114,9 +174,8 @@ CompactionCost compaction_cost(const State& state, const Turn& turn) {
   CompactionCost cost;
   const tape::ContextGathered& gathered = turn.gathered;
   const int64_t room = std::clamp<int64_t>(gathered.budget_tokens(), 0, INT64_MAX / 8);
-  // The budget is four fifths of the window at most.
-  cost.output_tokens = std::min(std::clamp(room / 6, kLeastSummaryTokens, kMostSummaryTokens),
-                                std::max<int64_t>(state.limits().max_output_tokens(), 1));
+  cost.output_tokens =
+      std::min(summary_tokens(room), std::max<int64_t>(state.limits().max_output_tokens(), 1));
   int64_t seen = kPromptTokens;
   for (const tape::Segment& segment : gathered.segments()) {
     if (is_history(segment) || segment.kind() == tape::SEGMENT_KIND_SUMMARY) {

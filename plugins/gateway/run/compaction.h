@@ -12,16 +12,27 @@
 
 namespace palyra::gateway::run {
 
-// The newest turns, which stay word for word.
+// The newest turns, which stay word for word. Fewer if these alone do not fit.
 constexpr size_t kKeptTurns = 6;
+// A run that got no summary is not followed by another try in so many turns, unless somebody asks.
+constexpr size_t kTurnsBetweenTries = 4;
 
-// Whether the context holds turns that a summary could stand for.
+// How many of the newest turns stay if older ones are summarised: six if they fit beside a summary
+// and what is no history; else as many as take half of that room at most, and one at least.
+size_t kept_turns(const std::vector<Piece>& pieces, const ContextPlan& plan);
+// The same from what was gathered. Of a prompt that the provider refused as too long, those that
+// take half of the history that was shown stay at most.
+size_t kept_turns(const tape::ContextGathered& gathered, tape::CompactionTrigger trigger);
+
+// Whether a refused context holds turns that a summary could stand for.
 bool compactable(const tape::ContextGathered& gathered);
 
-// Whether the history should be compacted before the model is asked: it takes more than three
-// fifths of the budget or something of it was left out, and a summary would stand for a tenth of
-// the budget at least. `complete`: the pieces lead back to a summary or to the beginning.
-bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan, bool complete);
+// Whether the history should be compacted before the model is asked: something of it was left out,
+// or it takes more than three fifths of the budget and a summary would stand for a fifth of the
+// budget at least. `complete`: the pieces lead back to a summary or to the beginning. `kept`:
+// newest turns that stay. Not for some turns after one that got no summary.
+bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan, bool complete,
+                       size_t kept);
 
 // Tokens that one compaction may use; estimated from the context that the turn was to see.
 struct CompactionCost {

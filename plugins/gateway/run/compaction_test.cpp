@@ -179,18 +179,78 @@ TEST(Compaction, IsWantedForWhatIsDroppedOrTakesMostOfTheBudgetButNotForCrumbs) 
   std::vector<Piece> pieces;
   for (int i = 0; i < 9; ++i) pieces.push_back(turn_piece(std::string(3'500, 'x')));  // 1,004 each
   ContextPlan plan = plan_context(pieces, 20'000, 100, 0);
-  EXPECT_FALSE(compaction_wanted(pieces, plan, true)) << "below three fifths";
-  EXPECT_TRUE(compaction_wanted(pieces, plan, false)) << "something was left out";
+  EXPECT_FALSE(compaction_wanted(pieces, plan, true, 6)) << "below three fifths";
+  EXPECT_TRUE(compaction_wanted(pieces, plan, false, 6)) << "something was left out";
   plan = plan_context(pieces, 12'000, 100, 0);
-  EXPECT_TRUE(compaction_wanted(pieces, plan, true));
+  EXPECT_TRUE(compaction_wanted(pieces, plan, true, 6));
   plan = plan_context(pieces, 7'000, 100, 0);
-  EXPECT_TRUE(compaction_wanted(pieces, plan, true)) << "dropped";
+  EXPECT_TRUE(compaction_wanted(pieces, plan, true, 6)) << "dropped";
   for (size_t i = 0; i < 3; ++i) pieces[i] = turn_piece("hi");
   plan = plan_context(pieces, 12'000, 100, 0);
-  EXPECT_FALSE(compaction_wanted(pieces, plan, true)) << "nothing to gain";
+  EXPECT_FALSE(compaction_wanted(pieces, plan, true, 6)) << "nothing to gain";
   pieces.resize(6);
   plan = plan_context(pieces, 1'000, 100, 0);
-  EXPECT_FALSE(compaction_wanted(pieces, plan, false)) << "the last six stay";
+  EXPECT_FALSE(compaction_wanted(pieces, plan, true, 6)) << "the last six stay";
+  EXPECT_TRUE(compaction_wanted(pieces, plan, true, 1)) << "the last one stays";
+  EXPECT_TRUE(compaction_wanted(pieces, plan, false, 6)) << "there are others behind them";
+}
+
+TEST(Compaction, SixTurnsStayWhereTheyFitAndFewerWhereTheyDoNot) {
+  std::vector<Piece> pieces = {system_piece(std::string(3'500, 's'), "agent")};
+  for (int i = 0; i < 9; ++i) pieces.push_back(turn_piece(std::string(3'500, 'x')));  // 1,004 each
+  const auto kept = [&pieces](int64_t window, int64_t tools = 0) {
+    const ContextPlan plan = plan_context(pieces, window, 100, tools);
+    return kept_turns(pieces, plan);
+  };
+  EXPECT_EQ(kept(20'000), 6U);
+  // Six, the system prompt and a summary of a sixth fit 8,480 tokens, four fifths of this.
+  EXPECT_EQ(kept(10'600), 6U);
+  EXPECT_EQ(kept(10'400), 2U) << "half of what six do not fit";
+  EXPECT_EQ(kept(20'000, 8'000), 2U) << "the definitions of tools take their part";
+  EXPECT_EQ(kept(5'000), 1U);
+  EXPECT_EQ(kept(100), 1U) << "one stays whatever happens";
+  pieces.resize(4);
+  EXPECT_EQ(kept(20'000), 6U) << "those to come, too";
+  EXPECT_EQ(kept(4'000), 1U);
+  pieces.resize(2);
+  EXPECT_EQ(kept(20'000), 6U);
+  EXPECT_EQ(kept(2'000), 1U) << "the only one, which does not fit";
+}
+
+TEST(Compaction, IsNotTriedAgainUntilFourTurnsHavePassedSinceItFailed) {
+  std::vector<Piece> pieces;
+  for (int i = 0; i < 12; ++i) pieces.push_back(turn_piece(std::string(3'500, 'x')));
+  const ContextPlan plan = plan_context(pieces, 10'000, 100, 0);
+  for (size_t newer = 0; newer < 12; ++newer) {
+    for (Piece& piece : pieces) piece.got_no_summary = false;
+    pieces[11 - newer].got_no_summary = true;
+    EXPECT_EQ(compaction_wanted(pieces, plan, true, 6), newer >= 4) << newer;
+  }
+}
+
+TEST(Compaction, ARefusedPromptKeepsTheTurnsThatTookHalfOfWhatWasShown) {
+  tape::ContextGathered gathered;
+  const auto kept = [&gathered](std::initializer_list<int64_t> sizes) {
+    gathered.clear_segments();
+    for (const int64_t size : sizes) {
+      auto& segment = *gathered.add_segments();
+      segment.set_kind(tape::SEGMENT_KIND_HISTORY);
+      segment.set_tokens(size);
+    }
+    return kept_turns(gathered, tape::COMPACTION_TRIGGER_OVERFLOW);
+  };
+  EXPECT_EQ(kept({900, 10, 10}), 6U) << "on tapes from before fewer were kept";
+  gathered.set_kept_turns(6);
+  EXPECT_EQ(kept({900, 10, 10}), 2U);
+  EXPECT_TRUE(compactable(gathered));
+  EXPECT_EQ(kept({10, 10, 900}), 1U);
+  EXPECT_EQ(kept({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}), 6U);
+  EXPECT_EQ(kept_turns(gathered, tape::COMPACTION_TRIGGER_COMMAND), 6U);
+  EXPECT_EQ(kept({900}), 1U);
+  EXPECT_FALSE(compactable(gathered));
+  kept({10, 10});
+  gathered.clear_kept_turns();
+  EXPECT_FALSE(compactable(gathered)) << "as it was decided then";
 }
 
 CompactionPlan plan_compaction(const tape::CompactionArtifact& previous,

@@ -295,6 +295,13 @@ Piece history_piece(const State& state, std::string source) {
   piece.segment.set_stream("run/" + state.run_id());
   piece.segment.set_first_seq(1);
   piece.segment.set_last_seq(state.last_seq);
+  for (const Compaction& compaction : state.compactions) {
+    if (compaction.outcome == Compaction::Outcome::kFinished) {
+      piece.got_no_summary = false;
+      break;
+    }
+    piece.got_no_summary = compaction.outcome == Compaction::Outcome::kFailed;
+  }
   return piece;
 }
 

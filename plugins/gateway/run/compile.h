@@ -40,6 +40,7 @@ class Messages {
 struct Piece {
   tape::Segment segment;
   Messages messages;
+  bool got_no_summary = false;  // a turn whose run wanted older ones summarised in vain
 };
 
 // Fills kind, source, provenance, tokens (estimated) and digest.

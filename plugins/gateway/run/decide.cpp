@@ -134,9 +134,11 @@ void compaction_run(const State& state, const Turn& turn, Decision& decision) {
   }
   tape::RunEvent event;
   tape::RunCompleted& completed = *event.mutable_run_completed();
+  const size_t kept = kept_turns(turn.gathered, tape::COMPACTION_TRIGGER_COMMAND);
   completed.set_text(state.compactions.empty()
-                         ? "Nothing to compact: the last " + std::to_string(kKeptTurns) +
-                               " turns stay word for word, and there are no others."
+                         ? "Nothing to compact: the last " +
+                               (kept == 1 ? "turn stays" : std::to_string(kept) + " turns stay") +
+                               " word for word, and there are no others."
                          : compaction_words(state.compactions.back().finished));
   *completed.mutable_usage() = state.usage;
   decision.append.push_back(std::move(event));

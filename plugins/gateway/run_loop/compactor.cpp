@@ -29,17 +29,33 @@ struct Room {
   int64_t output;
 };
 
+// Newest turns that stay as they are.
+struct Kept {
+  size_t turns;
+  // If the originals are read again: what is summarised already is in the new summary, too.
+  size_t of_originals;
+};
+
+Kept kept_of(const run::Turn& turn) {
+  size_t shown = 0;
+  for (const tape::Segment& segment : turn.gathered.segments()) {
+    shown += segment.kind() == tape::SEGMENT_KIND_HISTORY ? 1 : 0;
+  }
+  const size_t turns = run::kept_turns(turn.gathered, turn.compact);
+  return {turns, std::min(turns, shown)};
+}
+
 // The originals once more, also those that a summary stands for; none unless one request has room
 // for all of them.
 Task<Result<std::optional<Step>>> again(std::shared_ptr<Session> session, std::string model,
-                                        Room room) {
+                                        Room room, size_t kept) {
   auto originals = co_await session->originals(room.input * 2);
   if (!originals.ok()) co_return originals.status();
   if (!originals->complete) co_return std::optional<Step>();
   Step step;
   run::CompactionPlanner planner(step.previous, room.input, room.output);
   int64_t tokens = 0;
-  while (originals->turns.size() > run::kKeptTurns) {
+  while (originals->turns.size() > kept) {
     const HistoryTurn& turn = originals->turns.front();
     tokens += turn.piece.segment.tokens();
     if (tokens > room.input || !planner.add(turn.piece)) co_return std::optional<Step>();
@@ -47,22 +63,23 @@ Task<Result<std::optional<Step>>> again(std::shared_ptr<Session> session, std::s
     step.up_to = turn.at;
     originals->turns.pop_front();
   }
+  if (step.turns.empty()) co_return std::optional<Step>();
   step.plan = planner.finish(model);
   co_return std::optional<Step>(std::move(step));
 }
 
 // As many of the oldest turns that no summary stands for as one request has room for.
 Task<Result<Step>> plan_step(Journal& journal, std::shared_ptr<Session> session, std::string model,
-                             Room room, bool originals) {
+                             Room room, Kept kept, bool originals) {
   auto view = co_await session->view();
   if (!view.ok()) co_return view.status();
-  UncoveredTurns turns(journal, std::move(*view), session->head(), run::kKeptTurns);
+  UncoveredTurns turns(journal, std::move(*view), session->head(), kept.turns);
   const Status found = co_await turns.find();
   if (!found.ok()) co_return found;
   Step step;
   if (!turns.behind().artifact_digest().empty()) {
     if (originals) {
-      auto whole = co_await again(session, model, room);
+      auto whole = co_await again(session, model, room, kept.of_originals);
       if (!whole.ok()) co_return whole.status();
       if (*whole) co_return std::move(**whole);
     }
@@ -117,8 +134,9 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
   room.input = wanted.reserved_tokens - wanted.max_output_tokens;
   // A step that follows another one goes on where that one stopped.
   const bool originals = by_command && state_.compactions.size() == 1;
+  const Kept kept = kept_of(*state_.turn());
   auto planned = co_await plan_step(environment_.world.journal, session_, model.substr(slash + 1),
-                                    room, originals);
+                                    room, kept, originals);
   if (ended_) co_return;
   if (!planned.ok()) {
     failed.mutable_usage();

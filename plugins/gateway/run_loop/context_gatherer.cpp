@@ -136,9 +136,11 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
                                       : environment.offered(agent);
   const run::ContextPlan plan =
       run::plan_context(pieces, window, state.limits().max_output_tokens(), tools->tokens);
-  const bool compaction_wanted = state.compacts()
-                                     ? summarised || history->turns.size() > run::kKeptTurns
-                                     : run::compaction_wanted(pieces, plan, history->complete);
+  const size_t turns = history->turns.size();
+  const size_t kept = run::kept_turns(pieces, plan);
+  const bool compaction_wanted =
+      state.compacts() ? summarised || turns > kept || !history->complete
+                       : run::compaction_wanted(pieces, plan, history->complete, kept);
 
   Gathered out;
   out.request =
@@ -152,6 +154,7 @@ Task<Result<Gathered>> gather_context(Environment& environment, std::shared_ptr<
   out.event.set_budget_tokens(plan.budget_tokens);
   out.event.set_request_digest(run::request_digest(out.request));
   out.event.set_compaction_wanted(compaction_wanted);
+  if (turns > 0) out.event.set_kept_turns(static_cast<uint32_t>(kept));
   co_return out;
 }
 

@@ -13,6 +13,25 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
+// Of what the summariser was shown since its nth request: the numbers of "say<n>.", in order.
+std::vector<int> covered_by(const Talk& talk, size_t from = 0) {
+  std::vector<int> numbers;
+  for (size_t i = from; i < talk.summarised.size(); ++i) {
+    const std::string text = text_of(talk.summarised[i]);
+    for (size_t at = text.find("[user] say"); at != std::string::npos;
+         at = text.find("[user] say", at + 1)) {
+      numbers.push_back(std::atoi(text.c_str() + at + 10));
+    }
+  }
+  return numbers;
+}
+
+std::vector<int> up_to(int last) {
+  std::vector<int> numbers(static_cast<size_t>(last));
+  std::iota(numbers.begin(), numbers.end(), 1);
+  return numbers;
+}
+
 TEST(Compaction, OfTheBudgetShowsASummaryTheLastSixTurnsAndThePins) {
   Talk talk(small_window(6'000));
   talk.say_all(1);
@@ -139,6 +158,109 @@ TEST(Compaction, AFailedSummariserLeavesTheRunToDropTheOldest) {
   EXPECT_THAT(talk.compact(), HasSubstr("away"));
 }
 
+TEST(Compaction, OfTurnsThatDoNotFitKeepsFewerThanSixAndLosesNone) {
+  Talk talk(small_window(6'000));
+  // About 1,200 tokens a turn and its echo: four do not fit 4,800 beside a summary.
+  for (int i = 1; i <= 12; ++i) {
+    const std::string run = talk.say("say" + std::to_string(i) + "." + std::string(2'000, 'x'));
+    EXPECT_EQ(talk.house.run_of(run).state(), api::RUN_STATE_COMPLETED);
+    const auto types = talk.house.tape_of(run);
+    EXPECT_THAT(types, Not(Contains("compaction_failed")));
+    if (i > 1) {
+      EXPECT_THAT(talk.seen(), HasSubstr("say" + std::to_string(i - 1) + ".")) << "the newest";
+    }
+    // All others are in the prompt or were shown to the summariser.
+    const auto covered = covered_by(talk);
+    for (int older = 1; older < i; ++older) {
+      const bool seen = talk.seen().find("|say" + std::to_string(older) + ".") != std::string::npos;
+      const bool summed = std::count(covered.begin(), covered.end(), older) > 0;
+      EXPECT_TRUE(seen || summed) << "say" << older << " before say" << i;
+    }
+  }
+  EXPECT_LE(talk.summarised.size(), 6U) << "not with every turn";
+}
+
+TEST(Compaction, ATurnLargerThanTheWindowIsSummarisedWithTheNextOneAndNotAgain) {
+  Talk talk(small_window(6'000));
+  talk.say_all(3);
+  talk.house.providers.say({std::string(30'000, 'x')});
+  talk.say("say4.");
+  talk.say("say5.");
+  EXPECT_THAT(covered_by(talk), ::testing::ElementsAre(1, 2, 3));
+  EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY 1"));
+  talk.say("say6.");
+  EXPECT_THAT(covered_by(talk), ::testing::ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY 2"));
+  EXPECT_THAT(talk.seen(), HasSubstr("say5."));
+  talk.say_all(3, 0, 7);
+  EXPECT_THAT(talk.summarised, SizeIs(2));
+}
+
+TEST(Compaction, ByCommandKeepsFewerOfTurnsThatDoNotFitAndNeverCoversLess) {
+  Talk talk(small_window(6'000));
+  talk.summary_failure = Status(Code::kUnavailable, "away");
+  talk.say_all(5, 2'000);
+  talk.summary_failure = {};
+  EXPECT_THAT(talk.compact(), HasSubstr("4 turns, "));
+  talk.say("small");
+  EXPECT_THAT(talk.seen(), HasSubstr("say5."));
+  // Two turns are behind the summary now; six would fit, but the summary stands for the others.
+  const size_t before = talk.summarised.size();
+  EXPECT_THAT(talk.compact("fake/other"), HasSubstr("4 turns, "));
+  EXPECT_THAT(talk.summarised, SizeIs(before + 1));
+  talk.say("next");
+  EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY " + std::to_string(before + 1)));
+  EXPECT_THAT(talk.seen(), HasSubstr("say5."));
+}
+
+TEST(Compaction, OfASessionThatWasRewoundToItsSummaryIsOneOfTheSameTurns) {
+  Talk talk;
+  talk.say_all(8);
+  EXPECT_THAT(talk.compact(), HasSubstr("2 turns, "));
+  const auto turns = talk.turns();
+  for (const size_t back : {6, 5}) {  // the second and the third
+    ASSERT_TRUE(talk.rewind_to(turns[back].turn_id()).ok());
+    EXPECT_THAT(talk.compact("fake/other"), HasSubstr("2 turns, "));
+  }
+  talk.say("next");
+  EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY 3"));
+  EXPECT_THAT(talk.seen(), HasSubstr("say3."));
+  EXPECT_THAT(talk.seen(), Not(HasSubstr("say4.")));
+}
+
+TEST(Compaction, AfterAnOverflowOfFewTurnsTheOlderOfThemAreSummarised) {
+  Talk talk;
+  talk.say_all(4, 100);
+  talk.house.providers.fail(Status(Code::kInvalidArgument, "too long"),
+                            service::FAILURE_KIND_CONTEXT_OVERFLOW);
+  const std::string run = talk.say("and now?");
+  EXPECT_EQ(talk.house.run_of(run).state(), api::RUN_STATE_COMPLETED);
+  EXPECT_THAT(covered_by(talk), ::testing::ElementsAre(1, 2));
+  EXPECT_THAT(talk.seen(), HasSubstr("say3."));
+}
+
+TEST(Compaction, AFailedSummariserIsAskedAgainAfterFourTurnsOrByCommand) {
+  Talk talk(small_window(6'000));
+  talk.summary_failure = Status(Code::kInvalidArgument, "cannot");
+  std::vector<int> asked;
+  for (int i = 1; i <= 24; ++i) {
+    const size_t before = talk.summarised.size();
+    talk.say("say" + std::to_string(i) + "." + std::string(600, 'x'));
+    if (talk.summarised.size() > before) asked.push_back(i);
+    if (i == 17) {
+      // What counts is on the tape.
+      talk.house.crash();
+      talk.house.start();
+    }
+  }
+  ASSERT_GE(asked.size(), 3U);
+  for (size_t i = 1; i < asked.size(); ++i) EXPECT_EQ(asked[i], asked[i - 1] + 5);
+  const size_t before = talk.summarised.size();
+  talk.summary_failure = {};
+  EXPECT_THAT(talk.compact(), HasSubstr("18 turns"));
+  EXPECT_GT(talk.summarised.size(), before);
+}
+
 TEST(Compaction, WhatASummaryOrAPinSaysNeverChangesThePolicy) {
   policy::PolicyRules rules;
   Talk talk(test_options(), 0, rules);
@@ -220,45 +342,24 @@ TEST(Compaction, ACrashAtAnyStepOfARunThatCompactsLetsItAnswer) {
   }
 }
 
-// Of what the summariser was shown since its nth request: the numbers of "say<n>.", in order.
-std::vector<int> covered_by(const Talk& talk, size_t from = 0) {
-  std::vector<int> numbers;
-  for (size_t i = from; i < talk.summarised.size(); ++i) {
-    const std::string text = text_of(talk.summarised[i]);
-    for (size_t at = text.find("[user] say"); at != std::string::npos;
-         at = text.find("[user] say", at + 1)) {
-      numbers.push_back(std::atoi(text.c_str() + at + 10));
-    }
-  }
-  return numbers;
-}
-
-std::vector<int> up_to(int last) {
-  std::vector<int> numbers(static_cast<size_t>(last));
-  std::iota(numbers.begin(), numbers.end(), 1);
-  return numbers;
-}
-
 TEST(Compaction, TheFirstOneOfALongSessionCoversAllThatIsOlderThanTheLastSixTurns) {
   Talk talk(small_window(6'000));
-  talk.summary_failure = Status(Code::kUnavailable, "away");
-  talk.say_all(90, 600);
-  talk.summary_failure = {};
+  const int said = talk.say_all_in_vain(90, 600);
   const size_t before = talk.summarised.size();
   // Far more than a window; only its newest turns are in memory.
   const std::string run = talk.say("and now?");
-  EXPECT_EQ(covered_by(talk, before), up_to(84));
+  EXPECT_EQ(covered_by(talk, before), up_to(said - 6));
   const size_t steps = talk.summarised.size() - before;
   EXPECT_GE(steps, 4U);
   for (size_t i = before + 1; i < talk.summarised.size(); ++i) {
     EXPECT_THAT(text_of(talk.summarised[i]), HasSubstr("SUMMARY " + std::to_string(i) + "\n"));
     EXPECT_LT(text_of(talk.summarised[i]).size(), 6'000U * 4);
   }
-  EXPECT_THAT(talk.seen(),
-              HasSubstr("Summary of the 84 turns of this conversation before those that follow"));
+  EXPECT_THAT(talk.seen(), HasSubstr("Summary of the " + std::to_string(said - 6) +
+                                     " turns of this conversation before those that follow"));
   EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY " + std::to_string(talk.summarised.size())));
-  EXPECT_THAT(talk.seen(), Not(HasSubstr("say84.")));
-  EXPECT_THAT(talk.seen(), HasSubstr("say85."));
+  EXPECT_THAT(talk.seen(), Not(HasSubstr("say" + std::to_string(said - 6) + ".")));
+  EXPECT_THAT(talk.seen(), HasSubstr("say" + std::to_string(said - 5) + "."));
   const auto types = talk.house.tape_of(run);
   EXPECT_EQ(static_cast<size_t>(
                 std::count(types.begin(), types.end(), std::string("compaction_finished"))),
@@ -318,9 +419,7 @@ TEST(Compaction, CutOffBetweenItsStepsGoesOnWhereItStoppedAndCoversEachTurnOnce)
 
 TEST(Compaction, AStepThatFailsKeepsWhatIsCoveredForTheNextRun) {
   Talk talk(small_window(6'000));
-  talk.summary_failure = Status(Code::kUnavailable, "away");
-  talk.say_all(60, 600);
-  talk.summary_failure = {};
+  const int said = talk.say_all_in_vain(60, 600);
   const size_t before = talk.summarised.size();
   auto& rule = talk.house.providers.rule;
   rule = [&talk, first = rule, before](const service::ChatRequest& request) {
@@ -330,18 +429,18 @@ TEST(Compaction, AStepThatFailsKeepsWhatIsCoveredForTheNextRun) {
   };
   const std::string run = talk.say("and now?");
   EXPECT_EQ(talk.house.run_of(run).state(), api::RUN_STATE_COMPLETED);
-  EXPECT_EQ(talk.summarised.size(), before + 3);
+  ASSERT_EQ(talk.summarised.size(), before + 3);
   const size_t failed = before + 2;
   talk.say("and then?");
-  EXPECT_THAT(talk.seen(), HasSubstr("Summary of the 55 turns"));
+  EXPECT_THAT(talk.seen(), HasSubstr("Summary of the " + std::to_string(said - 5) + " turns"));
   auto numbers = covered_by(talk, before);
   std::sort(numbers.begin(), numbers.end());
   const auto twice = std::adjacent_find(numbers.begin(), numbers.end());
-  EXPECT_NE(twice, numbers.end()) << "what the failed step had is asked for again";
+  ASSERT_NE(twice, numbers.end()) << "what the failed step had is asked for again";
   EXPECT_THAT(text_of(talk.summarised[failed + 1]),
               HasSubstr("[user] say" + std::to_string(*twice) + "."));
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
-  EXPECT_EQ(numbers, up_to(55));
+  EXPECT_EQ(numbers, up_to(said - 5));
 }
 
 TEST(Compaction, ThereIsNoEndToThemAndWhoGoesBackFarFindsOneThatIsNotFar) {

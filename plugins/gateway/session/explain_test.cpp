@@ -55,8 +55,8 @@ TEST(Explain, ShowsEverySegmentAndCompilesTheSameRequestAgain) {
 
 TEST(Explain, SaysWhatWasDroppedAndWhatACompactionDid) {
   Talk talk(small_window(6'000));
+  talk.say_all_in_vain(20, 600);
   talk.summary_failure = Status(Code::kInvalidArgument, "no");
-  talk.say_all(20, 600);
   auto explained = talk.explain(talk.say("and?" + std::string(600, 'x')), false);
   ASSERT_EQ(explained.contexts_size(), 1);
   EXPECT_GT(explained.contexts(0).dropped_tokens(), 0);
@@ -64,8 +64,11 @@ TEST(Explain, SaysWhatWasDroppedAndWhatACompactionDid) {
   ASSERT_EQ(explained.compactions_size(), 1);
   EXPECT_THAT(explained.compactions(0).failure().message(), HasSubstr("no"));
   talk.summary_failure = Status();
+  talk.say_all(4);
+  const size_t asked = talk.summarised.size();
   explained = talk.explain(talk.say("now?"));
-  ASSERT_EQ(explained.compactions_size(), 2) << "as many steps as requests";
+  ASSERT_GE(explained.compactions_size(), 2);
+  EXPECT_EQ(static_cast<size_t>(explained.compactions_size()), talk.summarised.size() - asked);
   EXPECT_TRUE(explained.compactions(0).finished().more());
   EXPECT_EQ(explained.compactions(0).trigger(), tape::COMPACTION_TRIGGER_BUDGET);
   EXPECT_THAT(explained.compactions(0).summary(), HasSubstr("SUMMARY"));

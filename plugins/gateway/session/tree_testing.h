@@ -60,6 +60,19 @@ struct Talk {
       say("say" + std::to_string(i) + "." + std::string(bytes, 'x'));
     }
   }
+  // So many turns that get no summary, and a few more, until the next one is to ask for it again.
+  // How many it were.
+  int say_all_in_vain(int count, size_t bytes) {
+    summary_failure = Status(Code::kUnavailable, "away");
+    int said = 0;
+    for (int since = 0; said < count || since < 4;) {
+      const size_t asked = summarised.size();
+      say_all(1, bytes, ++said);
+      since = summarised.size() > asked ? 0 : since + 1;
+    }
+    summary_failure = {};
+    return said;
+  }
   // What the model was shown last.
   std::string seen() const {
     for (auto request = house.providers.requests.rbegin();
