@@ -71,9 +71,7 @@ Task<Result<std::optional<Step>>> again(std::shared_ptr<Session> session, std::s
 // As many of the oldest turns that no summary stands for as one request has room for.
 Task<Result<Step>> plan_step(Journal& journal, std::shared_ptr<Session> session, std::string model,
                              Room room, Kept kept, bool originals) {
-  auto view = co_await session->view();
-  if (!view.ok()) co_return view.status();
-  UncoveredTurns turns(journal, std::move(*view), session->head(), kept.turns);
+  UncoveredTurns turns(journal, session, kept.turns);
   const Status found = co_await turns.find();
   if (!found.ok()) co_return found;
   Step step;

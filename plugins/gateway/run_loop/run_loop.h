@@ -173,7 +173,7 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   std::vector<Slot<Status>> cancellers_;  // wait until the cancellation is durable
   bool cancel_durable_;
 
-  // Of the turn whose context is in force: until its first attempt, then as bytes for another one.
+  // Of the turn whose context is in force, for its next attempt too; none after a restart.
   std::optional<run::Prompt> request_;
   std::optional<HistoryTurn> finished_turn_;
   // What the compaction in flight came to, until its result is taken from the inbox; then to be

@@ -443,6 +443,34 @@ TEST(Compaction, AStepThatFailsKeepsWhatIsCoveredForTheNextRun) {
   EXPECT_EQ(numbers, up_to(said - 5));
 }
 
+TEST(Compaction, TurnsThatTheSessionHoldsAreNotReadFromTheTapeAndAreTheSame) {
+  const auto covers = [](bool after_restart) {
+    Talk talk(small_window(6'000));
+    size_t reads = 0;
+    const auto rule = talk.house.providers.rule;
+    talk.house.providers.rule = [&](const service::ChatRequest& request) {
+      if (asks_for_summary(request)) reads = talk.house.journal.reads() - reads;
+      return rule(request);
+    };
+    for (int i = 1; talk.summarised.empty() && i < 60; ++i) {
+      if (after_restart) {
+        talk.house.crash();
+        talk.house.start();
+        talk.house.executor.run_until_idle();
+      }
+      reads = talk.house.journal.reads();
+      talk.say("say" + std::to_string(i) + "." + std::string(600, 'x'));
+    }
+    if (!after_restart) {
+      EXPECT_EQ(reads, 0U);
+    }
+    return text_of(talk.summarised.at(0));
+  };
+  const std::string live = covers(false);
+  EXPECT_THAT(live, HasSubstr("[user] say1."));
+  EXPECT_EQ(live, covers(true));
+}
+
 TEST(Compaction, ThereIsNoEndToThemAndWhoGoesBackFarFindsOneThatIsNotFar) {
   store::SessionView view;
   for (int i = 1; i <= 5'000; ++i) {

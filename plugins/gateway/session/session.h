@@ -82,6 +82,11 @@ class Session {
   // Earlier turns as context, walking back from the head until `tokens` are reached, or a summary,
   // or the beginning. Read once, then kept.
   Task<Result<History>> history(int64_t tokens);
+  // What history() showed last, if it leads back to a summary or to the beginning and is still so;
+  // else null. For use at once.
+  const History* whole_history() const {
+    return history_ && history_->complete ? &*history_ : nullptr;
+  }
   // As they were said, whatever is compacted; read anew.
   Task<Result<History>> originals(int64_t tokens);
   void add_turn(HistoryTurn turn);

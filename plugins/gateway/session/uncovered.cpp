@@ -1,5 +1,6 @@
 #include "plugins/gateway/session/uncovered.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace palyra::gateway {
@@ -9,26 +10,34 @@ constexpr size_t kPageTurns = 64;
 
 }  // namespace
 
-UncoveredTurns::UncoveredTurns(Journal& journal, store::SessionView view, tape::TurnRef head,
-                               size_t kept)
-    : journal_(journal), view_(std::move(view)), head_(std::move(head)), kept_(kept) {}
-
-// Whether a summary stands for the turns up to this one. One whose artifact is gone is as if it
-// were not there.
-Task<Result<bool>> UncoveredTurns::ends_at(std::string turn_id) {
-  const tape::Compacted* compacted = compaction_up_to(view_, turn_id);
-  if (compacted == nullptr) co_return false;
-  auto blob = co_await journal_.get_blob(compacted->artifact_digest());
+// One whose artifact is gone is as if it were not there: false.
+Task<Result<bool>> UncoveredTurns::begin_behind(tape::Compacted compacted) {
+  auto blob = co_await journal_.get_blob(compacted.artifact_digest());
   if (!blob.ok() && blob.status().code() != Code::kNotFound) co_return blob.status();
   tape::CompactionArtifact artifact;
   if (!blob.ok() || !artifact.ParseFromString(*blob)) co_return false;
-  behind_ = *compacted;
+  behind_ = std::move(compacted);
   artifact_ = std::move(artifact);
   co_return true;
 }
 
 Task<Status> UncoveredTurns::find() {
-  TurnWalk walk(journal_, head_);
+  if (const History* shown = session_->whole_history()) {
+    known_ = shown->turns;
+    known_.resize(known_.size() - std::min(known_.size(), kept_));
+    if (!shown->summary) co_return Status();
+    auto begun = co_await begin_behind(shown->compacted);
+    if (!begun.ok()) co_return begun.status();
+    if (*begun) co_return Status();
+    known_.clear();
+  }
+  auto view = co_await session_->view();
+  if (!view.ok()) co_return view.status();
+  co_return co_await walk_back(std::move(*view));
+}
+
+Task<Status> UncoveredTurns::walk_back(store::SessionView view) {
+  TurnWalk walk(journal_, session_->head());
   size_t newer = 0;
   size_t turns = 0;
   for (;;) {
@@ -36,9 +45,11 @@ Task<Status> UncoveredTurns::find() {
     if (!next.ok()) co_return next.status();
     if (!*next) co_return Status();
     const FoundTurn turn = std::move(**next);
-    auto ends = co_await ends_at(turn.at.turn_id());
-    if (!ends.ok()) co_return ends.status();
-    if (*ends) co_return Status();
+    if (const tape::Compacted* compacted = compaction_up_to(view, turn.at.turn_id())) {
+      auto begun = co_await begin_behind(*compacted);
+      if (!begun.ok()) co_return begun.status();
+      if (*begun) co_return Status();
+    }
     if (newer < kept_) {
       auto piece = co_await read_turn(journal_, turn.turn);
       if (!piece.ok()) co_return piece.status();
@@ -62,6 +73,11 @@ Task<Status> UncoveredTurns::read_page() {
 }
 
 Task<Result<std::optional<HistoryTurn>>> UncoveredTurns::next() {
+  if (!known_.empty()) {
+    std::optional<HistoryTurn> turn = std::move(known_.front());
+    known_.pop_front();
+    co_return turn;
+  }
   for (;;) {
     if (page_.empty()) {
       if (marks_.empty()) co_return std::optional<HistoryTurn>();

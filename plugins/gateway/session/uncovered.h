@@ -11,14 +11,16 @@
 
 namespace palyra::gateway {
 
-// Oldest first, however many there are: in memory are the places of every 64th of them, of 64 in a
-// row, and what was said in one. Under a run of the session, so that its head stays where it is.
+// Oldest first, however many there are: in memory are those that the session shows anyway, or else
+// the places of every 64th of them, of 64 in a row, and what was said in one. Under a run of the
+// session, so that its head stays where it is.
 class UncoveredTurns {
  public:
-  // Behind the newest compaction in force that leads to `head`, without the newest `kept` turns.
-  UncoveredTurns(Journal& journal, store::SessionView view, tape::TurnRef head, size_t kept);
+  // Behind the newest compaction in force that leads to the head, without the newest `kept` turns.
+  UncoveredTurns(Journal& journal, std::shared_ptr<Session> session, size_t kept)
+      : journal_(journal), session_(std::move(session)), kept_(kept) {}
 
-  // Walks back to where they begin; once, before what follows. Errors are the journal's.
+  // Finds where they begin; once, before what follows. Errors are the journal's.
   Task<Status> find();
 
   // The compaction that they follow, and its artifact; without digest if there is none.
@@ -30,15 +32,16 @@ class UncoveredTurns {
   Task<Result<std::optional<HistoryTurn>>> next();
 
  private:
-  Task<Result<bool>> ends_at(std::string turn_id);
+  Task<Result<bool>> begin_behind(tape::Compacted compacted);
+  Task<Status> walk_back(store::SessionView view);
   Task<Status> read_page();
 
   Journal& journal_;
-  const store::SessionView view_;
-  const tape::TurnRef head_;
+  const std::shared_ptr<Session> session_;
   const size_t kept_;
   tape::Compacted behind_;
   tape::CompactionArtifact artifact_;
+  std::deque<HistoryTurn> known_;
   std::vector<tape::TurnRef> marks_;  // every 64th, newest first; those not read yet
   std::deque<FoundTurn> page_;        // oldest first
 };
