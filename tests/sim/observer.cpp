@@ -361,7 +361,7 @@ void Observer::compacting(Run& run, const tape::RunEvent& event) {
       if (kept < 1 || kept > run::kKeptTurns) {
         scene_.violate(kView, "not one to six turns stay as they are" + of);
       }
-      tree.keeps(run.state.run_id(), kept);
+      tree.sums_up(run.state.run_id(), run.state.created.session_id(), kept);
     }
   }
 }

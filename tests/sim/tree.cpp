@@ -157,6 +157,15 @@ void Tree::moved(const std::string& session_id, const tape::HeadMoved& moved, bo
   talk.heads.insert(talk.head);
 }
 
+void Tree::sums_up(const std::string& run_id, const std::string& session_id, size_t kept) {
+  Summing& summing = summing_[run_id];
+  summing.kept = kept;
+  summing.summed.clear();
+  for (const auto& one : talks_[session_id].compactions) {
+    summing.summed.insert(one.up_to().turn_id());
+  }
+}
+
 void Tree::compacted(const std::string& session_id, const tape::Compacted& compacted) {
   Talk& talk = talks_[session_id];
   if (compacted.artifact_digest().empty()) {
@@ -164,7 +173,7 @@ void Tree::compacted(const std::string& session_id, const tape::Compacted& compa
     return;
   }
   // One for each turn up to which there is one.
-  const size_t replaced = std::erase_if(talk.compactions, [&](const tape::Compacted& one) {
+  std::erase_if(talk.compactions, [&](const tape::Compacted& one) {
     return one.up_to().turn_id() == compacted.up_to().turn_id();
   });
   talk.compactions.push_back(compacted);
@@ -178,7 +187,10 @@ void Tree::compacted(const std::string& session_id, const tape::Compacted& compa
   const auto all = path(talk.head);
   const auto last = std::find(all.begin(), all.end(), compacted.up_to().turn_id());
   const auto covered = static_cast<size_t>(last - all.begin()) + 1;
-  if (last == all.end() || (replaced == 0 && all.size() - covered < kept_[compacted.run_id()])) {
+  // Somebody may have taken the summary away while another one was written.
+  const Summing& summing = summing_[compacted.run_id()];
+  const bool again = summing.summed.count(compacted.up_to().turn_id()) != 0;
+  if (last == all.end() || (!again && all.size() - covered < summing.kept)) {
     return scene_.violate(kView, what + " covers turns that stay, or are not its own");
   }
   // Its own step, and those that it builds on.

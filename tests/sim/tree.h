@@ -56,8 +56,9 @@ class Tree {
               bool busy);
   // Behind all records of a commit: its documents must say what they say.
   void committed(const service::CommitRequest& request);
-  // So many of the newest turns stay as they are if this run has older ones summed up.
-  void keeps(const std::string& run_id, size_t turns) { kept_[run_id] = turns; }
+  // This run of the session begins to sum up older turns; so many of the newest stay as they are,
+  // except what a summary stands for now, which another may stand for, too.
+  void sums_up(const std::string& run_id, const std::string& session_id, size_t kept);
   // On its way into the store.
   void blob(const std::string& bytes);
   // `run_id` has this message among its inputs.
@@ -107,7 +108,11 @@ class Tree {
   Scene& scene_;
   std::map<std::string, Talk> talks_;
   std::map<std::string, Turn> turns_;
-  std::map<std::string, size_t> kept_;        // by run
+  struct Summing {
+    size_t kept = 0;
+    std::set<std::string> summed;  // the last turns of the summaries in force when it began
+  };
+  std::map<std::string, Summing> summing_;    // by run
   std::map<std::string, std::string> blobs_;  // that are artifacts, by digest
   std::set<std::string> artifacts_;
   std::map<uint64_t, std::string> messages_;      // -> run
