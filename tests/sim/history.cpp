@@ -152,6 +152,8 @@ class History {
   // latest.
   void calm() {
     const bool approve = !scene_.dice.chance(30);
+    // A power cut that was still to come would be noticed only when all is quiet.
+    faults_->calm();
     for (int round = 0; round < 4'000 && !scene_.broken(); ++round) {
       run_until_quiet();
       const bool alone = faults_->calm();
