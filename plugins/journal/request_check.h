@@ -28,6 +28,8 @@ constexpr int kMaxDocuments = 1000;
 constexpr size_t kMaxCommit = 8u << 20;
 constexpr uint32_t kMaxPage = 1000;
 constexpr uint64_t kDefaultReadBytes = 2u << 20;
+// Of documents, after which a page of a query ends.
+constexpr size_t kMaxQueryBytes = 1u << 20;
 constexpr uint32_t kMaxVacuumPages = 4096;
 // A blob that a record is about to name may be this old: its age is counted anew only now and then.
 constexpr int64_t kLeastSweepAgeMs = 2 * 3'600'000;

@@ -12,6 +12,10 @@
 namespace palyra::gateway {
 namespace {
 
+// Of runs with their answers, after which a page of a list ends: one more page of the journal and
+// one more answer still make a message that may be sent.
+constexpr size_t kListBytes = 1536 * 1024;
+
 std::string to_json(const google::protobuf::Message& message) {
   std::string out;
   google::protobuf::util::JsonPrintOptions options;
@@ -207,7 +211,8 @@ Task<Result<api::ListRunsResponse>> GatewayImpl::list_runs(Caller caller,
       *out.add_runs() = std::move(run);
     }
     cursor = page->next_cursor();
-  } while (!cursor.empty() && out.runs_size() < static_cast<int>(size));
+  } while (!cursor.empty() && out.runs_size() < static_cast<int>(size) &&
+           out.ByteSizeLong() < kListBytes);
   if (!cursor.empty()) out.set_next_page_token(page_token(cursor));
   co_return out;
 }

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+
 namespace palyra::gateway::testing {
 namespace {
 
@@ -317,6 +319,27 @@ TEST(Runs, BadInputIsRefusedAndNothingIsStored) {
   EXPECT_EQ(house.run(house.gateway->start_run(House::caller(), request)).status().code(),
             Code::kNotFound);
   EXPECT_EQ(house.gateway->load().active_runs, 0u);
+}
+
+TEST(Runs, AListOfLongAnswersComesInPagesThatCanBeSent) {
+  House house;
+  constexpr int kRuns = 14;
+  for (int i = 0; i < kRuns; ++i) {
+    house.providers.say({std::string(450 * 1024, 'x')});
+    ASSERT_TRUE(house.send("hi").ok());
+    house.executor.run_until_idle();
+  }
+  std::set<std::string> seen;
+  api::ListRunsRequest list;
+  list.set_page_size(500);
+  do {
+    const auto page = house.run(house.gateway->list_runs(House::caller(), list));
+    ASSERT_TRUE(page.ok()) << page.status().to_string();
+    EXPECT_LT(page->ByteSizeLong(), size_t{4} << 20);
+    for (const auto& run : page->runs()) seen.insert(run.run_id());
+    list.set_page_token(page->next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(seen.size(), size_t{kRuns});
 }
 
 TEST(Runs, AttachingBeyondTheEndIsOutOfRange) {

@@ -88,6 +88,20 @@ TEST_P(JournalContract, QueriesByKeyHaveRangesToo) {
   EXPECT_EQ(second->next_cursor(), "");
 }
 
+TEST_P(JournalContract, APageOfLargeDocumentsEndsBeforeItIsTooLargeToSend) {
+  const std::string large(600 * 1024, 'x');
+  for (const char* key : {"a", "b", "c"}) {
+    ASSERT_TRUE(backend_->commit(Commit().put("c", key, large)).ok());
+  }
+  v1::QueryRequest request = query("c");
+  const auto first = backend_->query(request);
+  EXPECT_EQ(keys(*first), (Keys{"a", "b"}));
+  request.set_cursor(first->next_cursor());
+  const auto second = backend_->query(request);
+  EXPECT_EQ(keys(*second), Keys{"c"});
+  EXPECT_EQ(second->next_cursor(), "");
+}
+
 TEST_P(JournalContract, AUniqueIndexRefusesASecondDocument) {
   ASSERT_TRUE(backend_->declare(declare("c", {{"name", v1::INDEX_KIND_UNIQUE}})).ok());
   ASSERT_TRUE(backend_->commit(Commit().put("c", "a", "", {{"name", "x"}})).ok());

@@ -159,6 +159,7 @@ v1::QueryResponse MemoryStore::Data::run(const QueryPlan& plan) const {
   }
   if (plan.descending) std::reverse(places.begin(), places.end());
   const Place* last = nullptr;
+  size_t bytes = 0;
   for (const Place& place : places) {
     const std::string& bound = plan.by == QueryPlan::By::kIndex ? place.value : place.key;
     if (bound < plan.from || (!plan.to.empty() && bound >= plan.to)) continue;
@@ -167,7 +168,7 @@ v1::QueryResponse MemoryStore::Data::run(const QueryPlan& plan) const {
       const auto after = std::tie(plan.after->value, plan.after->key);
       if (plan.descending ? here >= after : here <= after) continue;
     }
-    if (response.documents_size() == static_cast<int>(plan.limit)) {
+    if (response.documents_size() == static_cast<int>(plan.limit) || bytes >= kMaxQueryBytes) {
       response.set_next_cursor(encode_cursor(*last));
       break;
     }
@@ -176,6 +177,7 @@ v1::QueryResponse MemoryStore::Data::run(const QueryPlan& plan) const {
     out->set_key(place.key);
     out->set_value(document.value);
     out->set_version(document.version);
+    bytes += document.value.size();
     last = &place;
   }
   return response;

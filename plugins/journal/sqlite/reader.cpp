@@ -314,15 +314,17 @@ Result<v1::QueryResponse> Reader::query(const QueryPlan& plan) {
   }
   v1::QueryResponse response;
   Place last;
+  size_t bytes = 0;
   int code = 0;
   while ((code = rows.step()) == SQLITE_ROW) {
-    if (response.documents_size() == static_cast<int>(plan.limit)) {
+    if (response.documents_size() == static_cast<int>(plan.limit) || bytes >= kMaxQueryBytes) {
       response.set_next_cursor(encode_cursor(last));
       return response;
     }
     v1::Document& document = *response.add_documents();
     document.set_key(std::string(rows.bytes(0)));
     document.set_value(std::string(rows.bytes(1)));
+    bytes += document.value().size();
     document.set_version(rows.unsigned_integer(2));
     last = {std::string(rows.bytes(3)), document.key()};
   }
