@@ -80,11 +80,13 @@ std::vector<Row> soak() {
     out.name = std::move(name);
     out.value = trend.slope;
     out.unit = std::move(unit);
-    out.budget = trend.noise;
+    // A series that tells nothing of its noise must not hide growth in it.
+    out.budget = trend.tells() ? trend.noise : 0;
     out.note = "least squares over the second half of " + std::to_string(total) +
                " runs; the budget is what noise like theirs makes; " +
                std::to_string(samples.size()) + " samples that tell as much as " +
-               std::to_string(static_cast<int>(trend.effective_samples)) + " independent ones";
+               std::to_string(static_cast<int>(trend.effective_samples)) + " independent ones" +
+               (trend.tells() ? "" : ", too few to tell noise from growth: take more --runs");
     return out;
   };
   std::vector<Row> rows = {

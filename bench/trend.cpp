@@ -56,7 +56,7 @@ Trend trend_of(const std::vector<double>& x, const std::vector<double>& y) {
   const double measured = squares > 0 ? products / squares : 0;
   const double r = std::max(0.0, (measured * n + 2) / (n - 4));
   // Less than four would tell nothing of how much the samples scatter.
-  trend.effective_samples = r < 1 ? std::max(4.0, n * (1 - r) / (1 + r)) : 4.0;
+  trend.effective_samples = r < 1 ? std::max(Trend::kLeast, n * (1 - r) / (1 + r)) : Trend::kLeast;
   const double degrees = trend.effective_samples - 2;
   trend.noise = student_t(degrees) * std::sqrt(squares / degrees / xx);
   return trend;

@@ -13,6 +13,9 @@ struct Trend {
   double effective_samples = 0;
 
   bool rises() const { return slope > noise; }
+  // Fewer independent ones are taken for so many, and then say nothing either way.
+  static constexpr double kLeast = 4;
+  bool tells() const { return effective_samples > kLeast; }
 };
 
 // `x` in even steps. Fewer than five samples tell nothing: all zero.

@@ -72,6 +72,11 @@ TEST(Trend, SamplesThatRememberCountForFewer) {
   EXPECT_LT(soak(1, 0.9, 0).effective_samples, kSamples / 4);
 }
 
+TEST(Trend, ASeriesThatOnlyRemembersSaysThatItTellsNothing) {
+  EXPECT_TRUE(soak(1, 0.5, 0).tells());
+  EXPECT_FALSE(soak(1, 0.9999, 0).tells());
+}
+
 TEST(Trend, TooFewSamplesSayNothing) {
   EXPECT_FALSE(trend_of({1, 2, 3, 4}, {1, 2, 3, 4}).rises());
   EXPECT_FALSE(trend_of({1, 1, 1, 1, 1, 1}, {1, 2, 3, 4, 5, 6}).rises());
