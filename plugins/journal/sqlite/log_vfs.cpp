@@ -1,5 +1,7 @@
 #include "plugins/journal/sqlite/log_vfs.h"
 
+#include "plugins/journal/sqlite/vfs_layer.h"
+
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -50,14 +52,7 @@ class Waiting {
   sqlite3_int64 start_ = 0;
 };
 
-// A log as SQLite sees it; the real file lies behind it in the same memory.
-struct LogFile {
-  sqlite3_file base;
-  sqlite3_file* real;
-  Waiting* waiting;
-};
-
-LogFile* log(sqlite3_file* file) { return reinterpret_cast<LogFile*>(file); }
+using LogFile = LayerFile<Waiting>;
 
 sqlite3_vfs* system_vfs() {
   static sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
@@ -67,26 +62,18 @@ sqlite3_vfs* system_vfs() {
 // Sends what waits, then does the same to the real file.
 template <auto Method, typename... Arguments>
 int after_send(sqlite3_file* file, Arguments... arguments) {
-  LogFile* const self = log(file);
-  if (const int code = self->waiting->send(); code != SQLITE_OK) return code;
-  return (self->real->pMethods->*Method)(self->real, arguments...);
-}
-template <auto Method, typename... Arguments>
-int pass(sqlite3_file* file, Arguments... arguments) {
-  LogFile* const self = log(file);
-  return (self->real->pMethods->*Method)(self->real, arguments...);
+  if (const int code = LogFile::of(file)->state->send(); code != SQLITE_OK) return code;
+  return LogFile::pass<Method>(file, arguments...);
 }
 
 int close_log(sqlite3_file* file) {
-  LogFile* const self = log(file);
-  const int sent = self->waiting->send();
-  delete self->waiting;
-  const int code = self->real->pMethods->xClose(self->real);
+  const int sent = LogFile::of(file)->state->send();
+  const int code = LogFile::close(file);
   return sent != SQLITE_OK ? sent : code;
 }
 
 int write_log(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
-  return log(file)->waiting->write(data, size, offset);
+  return LogFile::of(file)->state->write(data, size, offset);
 }
 
 using Methods = sqlite3_io_methods;
@@ -99,12 +86,12 @@ constexpr Methods kLogMethods = {
     .xTruncate = &after_send<&Methods::xTruncate, sqlite3_int64>,
     .xSync = &after_send<&Methods::xSync, int>,
     .xFileSize = &after_send<&Methods::xFileSize, sqlite3_int64*>,
-    .xLock = &pass<&Methods::xLock, int>,
-    .xUnlock = &pass<&Methods::xUnlock, int>,
-    .xCheckReservedLock = &pass<&Methods::xCheckReservedLock, int*>,
-    .xFileControl = &pass<&Methods::xFileControl, int, void*>,
-    .xSectorSize = &pass<&Methods::xSectorSize>,
-    .xDeviceCharacteristics = &pass<&Methods::xDeviceCharacteristics>,
+    .xLock = &LogFile::pass<&Methods::xLock, int>,
+    .xUnlock = &LogFile::pass<&Methods::xUnlock, int>,
+    .xCheckReservedLock = &LogFile::pass<&Methods::xCheckReservedLock, int*>,
+    .xFileControl = &LogFile::pass<&Methods::xFileControl, int, void*>,
+    .xSectorSize = &LogFile::pass<&Methods::xSectorSize>,
+    .xDeviceCharacteristics = &LogFile::pass<&Methods::xDeviceCharacteristics>,
     .xShmMap = nullptr,
     .xShmLock = nullptr,
     .xShmBarrier = nullptr,
@@ -116,49 +103,15 @@ constexpr Methods kLogMethods = {
 int open_file(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   sqlite3_vfs* const real = system_vfs();
   if ((flags & SQLITE_OPEN_WAL) == 0) return real->xOpen(real, name, file, flags, out_flags);
-  LogFile* const self = log(file);
-  self->base.pMethods = nullptr;
-  self->real = reinterpret_cast<sqlite3_file*>(self + 1);
-  self->real->pMethods = nullptr;
-  const int code = real->xOpen(real, name, self->real, flags, out_flags);
-  if (code != SQLITE_OK) {
-    // An open that failed may still have to be closed; SQLite sees no methods and will not do it.
-    if (self->real->pMethods != nullptr) self->real->pMethods->xClose(self->real);
-    return code;
-  }
-  self->waiting = new (std::nothrow) Waiting(self->real);
-  if (self->waiting == nullptr) {
-    self->real->pMethods->xClose(self->real);
-    return SQLITE_NOMEM;
-  }
-  self->base.pMethods = &kLogMethods;
-  return SQLITE_OK;
+  return LogFile::open(real, &kLogMethods, name, file, flags, out_flags);
 }
-
-// There for as long as this module is loaded.
-class Registration {
- public:
-  Registration() {
-    if (system_vfs() == nullptr) return;
-    vfs_ = *system_vfs();
-    vfs_.pNext = nullptr;
-    vfs_.zName = "palyra-log";
-    vfs_.szOsFile = static_cast<int>(sizeof(LogFile)) + system_vfs()->szOsFile;
-    vfs_.xOpen = &open_file;
-    sqlite3_vfs_register(&vfs_, 0);
-  }
-  ~Registration() { sqlite3_vfs_unregister(&vfs_); }
-  const char* name() const { return vfs_.zName; }
-
- private:
-  sqlite3_vfs vfs_{};
-};
 
 }  // namespace
 
 const char* log_vfs() {
-  static const Registration registration;
-  return registration.name();
+  // There for as long as this module is loaded.
+  static const VfsLayer layer("palyra-log", system_vfs(), sizeof(LogFile), &open_file);
+  return layer.name();
 }
 
 }  // namespace palyra::journal::sqlite

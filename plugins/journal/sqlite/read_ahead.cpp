@@ -1,6 +1,7 @@
 #include "plugins/journal/sqlite/read_ahead.h"
 
 #include "plugins/journal/sqlite/log_vfs.h"
+#include "plugins/journal/sqlite/vfs_layer.h"
 
 #include <sqlite3.h>
 
@@ -86,69 +87,57 @@ class Pieces {
   sqlite3_int64 alone_ = -1;  // the last page that was read without a piece
 };
 
-// A database as SQLite sees it; the real file lies behind it in the same memory.
-struct AheadFile {
-  sqlite3_file base;
-  sqlite3_file* real;
-  Pieces* pieces;
-};
-
-AheadFile* ahead(sqlite3_file* file) { return reinterpret_cast<AheadFile*>(file); }
+using AheadFile = LayerFile<Pieces>;
 
 sqlite3_vfs* next_vfs() {
   static sqlite3_vfs* const vfs = sqlite3_vfs_find(log_vfs());
   return vfs;
 }
 
-template <auto Method, typename... Arguments>
-auto pass_on(sqlite3_file* file, Arguments... arguments) {
-  AheadFile* const self = ahead(file);
-  return (self->real->pMethods->*Method)(self->real, arguments...);
-}
 // Changes the file: what was read of it is forgotten.
 template <auto Method, typename... Arguments>
 int change(sqlite3_file* file, Arguments... arguments) {
-  ahead(file)->pieces->forget();
-  return pass_on<Method>(file, arguments...);
-}
-
-int close_file(sqlite3_file* file) {
-  delete ahead(file)->pieces;
-  return ahead(file)->real->pMethods->xClose(ahead(file)->real);
+  AheadFile::of(file)->state->forget();
+  return AheadFile::pass<Method>(file, arguments...);
 }
 
 int read_piece(sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
-  return ahead(file)->pieces->read(out, size, offset);
+  return AheadFile::of(file)->state->read(out, size, offset);
 }
 
 int control(sqlite3_file* file, int operation, void* argument) {
   if (operation != kSwitch) {
-    return ahead(file)->real->pMethods->xFileControl(ahead(file)->real, operation, argument);
+    return AheadFile::pass<&sqlite3_io_methods::xFileControl>(file, operation, argument);
   }
-  ahead(file)->pieces->turn(*static_cast<const bool*>(argument));
+  AheadFile::of(file)->state->turn(*static_cast<const bool*>(argument));
   return SQLITE_OK;
+}
+
+void shm_barrier(sqlite3_file* file) {
+  sqlite3_file* const real = AheadFile::of(file)->real;
+  real->pMethods->xShmBarrier(real);
 }
 
 using Methods = sqlite3_io_methods;
 
 constexpr Methods kAheadMethods = {
     .iVersion = 2,
-    .xClose = &close_file,
+    .xClose = &AheadFile::close,
     .xRead = &read_piece,
     .xWrite = &change<&Methods::xWrite, const void*, int, sqlite3_int64>,
     .xTruncate = &change<&Methods::xTruncate, sqlite3_int64>,
-    .xSync = &pass_on<&Methods::xSync, int>,
-    .xFileSize = &pass_on<&Methods::xFileSize, sqlite3_int64*>,
-    .xLock = &pass_on<&Methods::xLock, int>,
-    .xUnlock = &pass_on<&Methods::xUnlock, int>,
-    .xCheckReservedLock = &pass_on<&Methods::xCheckReservedLock, int*>,
+    .xSync = &AheadFile::pass<&Methods::xSync, int>,
+    .xFileSize = &AheadFile::pass<&Methods::xFileSize, sqlite3_int64*>,
+    .xLock = &AheadFile::pass<&Methods::xLock, int>,
+    .xUnlock = &AheadFile::pass<&Methods::xUnlock, int>,
+    .xCheckReservedLock = &AheadFile::pass<&Methods::xCheckReservedLock, int*>,
     .xFileControl = &control,
-    .xSectorSize = &pass_on<&Methods::xSectorSize>,
-    .xDeviceCharacteristics = &pass_on<&Methods::xDeviceCharacteristics>,
-    .xShmMap = &pass_on<&Methods::xShmMap, int, int, int, void volatile**>,
-    .xShmLock = &pass_on<&Methods::xShmLock, int, int, int>,
-    .xShmBarrier = &pass_on<&Methods::xShmBarrier>,
-    .xShmUnmap = &pass_on<&Methods::xShmUnmap, int>,
+    .xSectorSize = &AheadFile::pass<&Methods::xSectorSize>,
+    .xDeviceCharacteristics = &AheadFile::pass<&Methods::xDeviceCharacteristics>,
+    .xShmMap = &AheadFile::pass<&Methods::xShmMap, int, int, int, void volatile**>,
+    .xShmLock = &AheadFile::pass<&Methods::xShmLock, int, int, int>,
+    .xShmBarrier = &shm_barrier,
+    .xShmUnmap = &AheadFile::pass<&Methods::xShmUnmap, int>,
     .xFetch = nullptr,
     .xUnfetch = nullptr,
 };
@@ -156,43 +145,8 @@ constexpr Methods kAheadMethods = {
 int open_ahead(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   sqlite3_vfs* const next = next_vfs();
   if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return next->xOpen(next, name, file, flags, out_flags);
-  AheadFile* const self = ahead(file);
-  self->base.pMethods = nullptr;
-  self->real = reinterpret_cast<sqlite3_file*>(self + 1);
-  self->real->pMethods = nullptr;
-  const int code = next->xOpen(next, name, self->real, flags, out_flags);
-  if (code != SQLITE_OK) {
-    // An open that failed may still have to be closed; SQLite sees no methods and will not do it.
-    if (self->real->pMethods != nullptr) self->real->pMethods->xClose(self->real);
-    return code;
-  }
-  self->pieces = new (std::nothrow) Pieces(self->real);
-  if (self->pieces == nullptr) {
-    self->real->pMethods->xClose(self->real);
-    return SQLITE_NOMEM;
-  }
-  self->base.pMethods = &kAheadMethods;
-  return SQLITE_OK;
+  return AheadFile::open(next, &kAheadMethods, name, file, flags, out_flags);
 }
-
-// There for as long as this module is loaded.
-class Registration {
- public:
-  Registration() {
-    if (next_vfs() == nullptr) return;
-    vfs_ = *next_vfs();
-    vfs_.pNext = nullptr;
-    vfs_.zName = "palyra-ahead";
-    vfs_.szOsFile = static_cast<int>(sizeof(AheadFile)) + next_vfs()->szOsFile;
-    vfs_.xOpen = &open_ahead;
-    sqlite3_vfs_register(&vfs_, 0);
-  }
-  ~Registration() { sqlite3_vfs_unregister(&vfs_); }
-  const char* name() const { return vfs_.zName; }
-
- private:
-  sqlite3_vfs vfs_{};
-};
 
 void turn(Database& db, bool on) {
   // NOTFOUND from another VFS.
@@ -202,8 +156,9 @@ void turn(Database& db, bool on) {
 }  // namespace
 
 const char* read_ahead_vfs() {
-  static const Registration registration;
-  return registration.name();
+  // There for as long as this module is loaded.
+  static const VfsLayer layer("palyra-ahead", next_vfs(), sizeof(AheadFile), &open_ahead);
+  return layer.name();
 }
 
 ReadAhead::ReadAhead(Database& db) : db_(db) { turn(db_, true); }
