@@ -4,6 +4,7 @@
 #include "palyra/tape/v1/run.pb.h"
 #include "plugins/common/digest/digest.h"
 #include "plugins/gateway/audit/checkpointer.h"
+#include "plugins/gateway/delivery/tape_entry.h"
 
 #include <google/protobuf/util/json_util.h>
 #include <nlohmann/json.hpp>
@@ -36,18 +37,8 @@ std::string readable(const std::string& payload) {
 }  // namespace
 
 std::string record_line(const std::string& stream, pb::Record record) {
-  api::TapeEntry entry;
-  entry.set_stream(stream);
-  entry.set_seq(record.seq());
-  entry.set_type(record.type());
-  entry.set_time_ns(record.wall_time_ns());
-  entry.set_position(record.position());
-  entry.set_hash(digest::to_hex(record.hash()));
-  entry.set_prev_hash(digest::to_hex(record.prev_hash()));
-  entry.set_payload_digest(digest::to_hex(record.payload_digest()));
-  entry.set_erased(record.erased());
+  api::TapeEntry entry = tape_entry(stream, record);
   if (!record.erased()) {
-    entry.set_salt(digest::to_hex(record.salt()));
     if (record.payload().size() <= kMaxReadable) {
       if (stream.rfind("run/", 0) == 0) {
         entry.set_payload_json(readable<tape::RunEvent>(record.payload()));

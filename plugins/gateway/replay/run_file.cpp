@@ -1,5 +1,7 @@
 #include "plugins/gateway/replay/run_file.h"
 
+#include "plugins/gateway/delivery/tape_entry.h"
+
 #include <google/protobuf/util/json_util.h>
 
 #include <utility>
@@ -47,17 +49,7 @@ bool is_hex_of(const std::string& hex, const std::string& bytes) {
 }  // namespace
 
 api::TapeEntry to_entry(const palyra::service::v1::Record& record) {
-  api::TapeEntry entry;
-  entry.set_stream(record.stream());
-  entry.set_seq(record.seq());
-  entry.set_type(record.type());
-  entry.set_time_ns(record.wall_time_ns());
-  entry.set_position(record.position());
-  entry.set_hash(digest::to_hex(record.hash()));
-  entry.set_prev_hash(digest::to_hex(record.prev_hash()));
-  entry.set_payload_digest(digest::to_hex(record.payload_digest()));
-  entry.set_salt(digest::to_hex(record.salt()));
-  entry.set_erased(record.erased());
+  api::TapeEntry entry = tape_entry(record.stream(), record);
   if (!record.erased()) entry.set_payload(record.payload());
   return entry;
 }

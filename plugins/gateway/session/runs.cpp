@@ -1,6 +1,7 @@
 // Runs and tapes as clients see them.
 #include "palyra/service/v1/journal_upkeep.pb.h"
 #include "plugins/common/digest/digest.h"
+#include "plugins/gateway/delivery/tape_entry.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/gateway/session/validate.h"
 
@@ -251,16 +252,7 @@ Task<Result<api::ReadTapeResponse>> GatewayImpl::read_tape(Caller caller,
   out.set_head_seq(page->head_seq());
   for (auto& record : *page->mutable_records()) {
     auto& entry = *out.add_entries();
-    entry.set_stream(*stream);
-    entry.set_seq(record.seq());
-    entry.set_type(record.type());
-    entry.set_time_ns(record.wall_time_ns());
-    entry.set_position(record.position());
-    entry.set_hash(digest::to_hex(record.hash()));
-    entry.set_prev_hash(digest::to_hex(record.prev_hash()));
-    entry.set_payload_digest(digest::to_hex(record.payload_digest()));
-    entry.set_salt(digest::to_hex(record.salt()));
-    entry.set_erased(record.erased());
+    entry = tape_entry(*stream, record);
     if (record.erased()) continue;
     // The first two are the journal's own.
     if (record.type() == "erased") {
