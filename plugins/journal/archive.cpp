@@ -188,8 +188,9 @@ bool last_archived(const std::string& stream, uint64_t up_to,
   return false;
 }
 
-void name_missing(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
-                  uint64_t& bytes) {
+void look_for_files(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
+                    uint64_t& bytes) {
+  if (!segments.empty()) info.set_archived_to(segments.back().last_seq);
   for (const SegmentRow& row : segments) {
     if (row.first_seq > info.last_seq()) return;
     bytes += row.file_bytes;

@@ -78,9 +78,10 @@ const v1::Record* archived_record(const std::string& stream, uint64_t seq,
 // the file that decides is missing, it is taken for one that reaches up to there.
 bool last_archived(const std::string& stream, uint64_t up_to,
                    const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info);
-// Names the segments up to info.last_seq whose files are missing; adds the bytes looked at.
-void name_missing(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
-                  uint64_t& bytes);
+// Tells how far the stream is archived and names the segments up to info.last_seq whose files are
+// missing; adds the bytes looked at.
+void look_for_files(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
+                    uint64_t& bytes);
 
 // What an erasure changes in the archive: the segments that it touches, rewritten without those
 // payloads, and their new files.

@@ -29,6 +29,7 @@ class StoreVerifier {
 
  private:
   Task<Status> check_records(Send<api::VerifyStoreEvent> send);
+  Task<Status> check_archived_stream(palyra::service::v1::StreamInfo info);
   Task<Status> check_archive(Send<api::VerifyStoreEvent> send);
   Task<Status> check_checkpoints(Send<api::VerifyStoreEvent> send);
   Task<Status> check_heads(tape::Checkpoint checkpoint);

@@ -8,6 +8,7 @@
 namespace palyra::gateway::audit::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 struct StoreVerifierTest : ::testing::Test {
@@ -197,6 +198,78 @@ TEST_F(StoreVerifierTest, AnArchivedFileThatIsMissingOrAlteredIsNamedAndTheRestI
     EXPECT_NE(verified->first_bad(0).reason().find(name), std::string::npos);
     EXPECT_GT(verified->result().checkpoints(), 0u);
   }
+}
+
+// Whoever can write in the state directory changes what is in an archived file, names the new file
+// rightly and lets the store say the same.
+class ForgedArchive : public StoreVerifierTest {
+ protected:
+  ForgedArchive() {
+    pb::ArchiveRequest archive;
+    archive.set_stream("run/1");
+    desk.store.archive(archive, [](const auto&) {});
+    desk.executor.run_until_idle();
+    desk.cover();
+  }
+  journal::SegmentRow& row() { return desk.store.archived("run/1").at(0); }
+  journal::Segment records() {
+    const std::string name = journal::segment_name(row().digest);
+    return *journal::decode_segment("run/1", row(), desk.store.files().files.at(name));
+  }
+  void write(const journal::Segment& changed) {
+    auto& files = desk.store.files().files;
+    files.erase(journal::segment_name(row().digest));
+    const std::string file = *journal::encode_segment(changed);
+    row() = journal::describe_segment(changed, file);
+    files[journal::segment_name(row().digest)] = file;
+  }
+  // Each record hashed anew from there, as its writer would have.
+  static void chain(journal::Segment& changed) {
+    journal::RecordHasher hasher;
+    std::string before = changed.front().prev_hash();
+    for (auto& record : changed) {
+      record.set_payload_digest(
+          std::string(digest::view(hasher.payload_digest(record.salt(), record.payload()))));
+      record.set_prev_hash(before);
+      before = digest::view(hasher.record_hash({.stream = "run/1",
+                                                .seq = record.seq(),
+                                                .prev_hash = record.prev_hash(),
+                                                .type = record.type(),
+                                                .wall_time_ns = record.wall_time_ns(),
+                                                .payload_digest = record.payload_digest()}));
+      record.set_hash(before);
+    }
+  }
+};
+
+TEST_F(ForgedArchive, APayloadThatWasChangedIsFound) {
+  journal::Segment changed = records();
+  changed[2].set_payload("what nobody said");
+  write(changed);
+  EXPECT_EQ(first_bad(), "run/1 3: in the archive: payload does not match its digest");
+}
+
+TEST_F(ForgedArchive, AHistoryThatFitsTogetherIsFoundByTheRecordsBehindIt) {
+  journal::Segment changed = records();
+  changed[2].set_payload("what nobody said");
+  chain(changed);
+  write(changed);
+  EXPECT_THAT(first_bad(), HasSubstr("run/1 6: in the archive: does not follow"));
+}
+
+TEST_F(ForgedArchive, APayloadThatWasTakenAwayWithoutAnErasureIsFound) {
+  journal::Segment changed = records();
+  changed[2].clear_payload();
+  changed[2].clear_salt();
+  changed[2].set_erased(true);
+  write(changed);
+  EXPECT_THAT(first_bad(), AllOf(HasSubstr("run/1 3: in the archive: "),
+                                 HasSubstr("no erased record says why")));
+}
+
+TEST_F(ForgedArchive, ASegmentThatTheStreamDidNotCloseSoIsFound) {
+  ++row().file_bytes;
+  EXPECT_THAT(first_bad(), HasSubstr("not the one that the stream closed"));
 }
 
 TEST_F(StoreVerifierTest, OneVerificationAtATime) {

@@ -196,6 +196,8 @@ TEST_P(JournalArchive, AListOfStreamsNamesFilesThatAreMissingOrAltered) {
   ASSERT_TRUE(list.ok()) << list.status().to_string();
   ASSERT_EQ(list->streams_size(), 2);
   EXPECT_EQ(list->streams(0).missing_size(), 0);
+  EXPECT_EQ(list->streams(0).archived_to(), 4u);
+  EXPECT_EQ(list->streams(1).archived_to(), 0u);
   const std::string name = file_name("s");
   const std::string file = *backend_->files().read(name);
   const std::string closed_as = closed("s").SerializeAsString();

@@ -164,7 +164,7 @@ void MemoryStore::list_streams(v1::ListStreamsRequest request, Done<v1::ListStre
           } else if (!last_archived(at->first, up_to, segments, archive_, info)) {
             continue;
           }
-          if (request.look_for_files()) name_missing(segments, archive_, info, looked_at);
+          if (request.look_for_files()) look_for_files(segments, archive_, info, looked_at);
           *response.add_streams() = std::move(info);
           if (looked_at > kMaxLookedAt) return response;
         }

@@ -46,6 +46,10 @@ v1::Record* MemoryStore::stored(const std::string& stream, uint64_t seq) {
   return found->second[seq - 1];
 }
 
+std::vector<SegmentRow>& MemoryStore::archived(const std::string& stream) {
+  return data_->archived.at(stream);
+}
+
 void MemoryStore::post(std::function<void()> fn) {
   executor_.post([life = life_, born = *life_, fn = std::move(fn)] {
     if (*life == born) fn();

@@ -57,6 +57,8 @@ class MemoryStore : public Store {
   uint64_t syncs() const { return syncs_; }
   // For tests of verification: the stored record, to be altered; null if there is none.
   v1::Record* stored(const std::string& stream, uint64_t seq);
+  // The same of what the store holds of a stream's archive, in order; there is some.
+  std::vector<SegmentRow>& archived(const std::string& stream);
   // The archive directory; what is in it survives a crash.
   MemorySegmentFiles& files() { return files_; }
 

@@ -247,7 +247,7 @@ Result<v1::ListStreamsResponse> AuditReader::list(const v1::ListStreamsRequest& 
     } else if (!last_archived(info.stream(), up_to, segments, archive_, info)) {
       continue;
     }
-    if (request.look_for_files()) name_missing(segments, archive_, info, looked_at);
+    if (request.look_for_files()) look_for_files(segments, archive_, info, looked_at);
     *response.add_streams() = std::move(info);
     if (looked_at > kMaxLookedAt) return response;
   }
