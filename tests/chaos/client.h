@@ -20,6 +20,8 @@ class Client {
   void run();
   // One job to its end.
   void perform(Job& job);
+  // What becomes of the last stream's conversation.
+  void tidy(Job::Then then, const std::string& label);
 
  private:
   using Stream = grpc::ClientReaderWriter<api::RunStreamRequest, api::RunStreamEvent>;

@@ -58,6 +58,11 @@ bool Client::any_turn(const Input& what, uint64_t& lost, std::string* turn_id) {
   return asked;
 }
 
+void Client::tidy(Job::Then then, const std::string& label) {
+  uint64_t lost = 0;
+  tidy(then, label, lost);
+}
+
 void Client::tidy(Job::Then then, const std::string& label, uint64_t& lost) {
   if (session_id_.empty() || then == Job::Then::kNothing) return;
   Input what;

@@ -186,6 +186,18 @@ Job make_full_job(const std::string& label, Random& random) {
   return job;
 }
 
+Job make_talk(const std::string& label, int64_t messages) {
+  Job job;
+  for (int64_t i = 0; i < messages; ++i) {
+    Input& input = job.inputs.emplace_back();
+    input.label = label + "." + std::to_string(i);
+    input.behind = i > 0;
+    input.model = "fast/rules";
+    input.text = input.label + "\ntell me about it";
+  }
+  return job;
+}
+
 const char* script() {
   return R"(steps:
   - when: {contains: '"done":true', in: tool}

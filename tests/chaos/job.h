@@ -44,6 +44,9 @@ Job make_job(const std::string& label, Aim aim, Random& random);
 // One message with a call of each effect class, one of which is asked about.
 Job make_full_job(const std::string& label, Random& random);
 
+// Messages that are answered at once, on one stream.
+Job make_talk(const std::string& label, int64_t messages);
+
 // The steps of the instance "scripted".
 const char* script();
 

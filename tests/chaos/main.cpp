@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <fstream>
@@ -95,9 +96,30 @@ class Show {
   }
 
  private:
-  // One run after the other, each with the power cut at one operation further than the one before,
-  // until a run needs fewer: every write and every sync that a run makes has then been cut.
+  // What a sweep cuts, each at every operation: the job and what becomes of its conversation. The
+  // messages before are not cut.
+  struct Scene {
+    const char* name;
+    int64_t messages_before;
+    int64_t messages;  // in the job; 0 = none, 1 = one with calls of all effect classes
+    Job::Then then;
+  };
+  static constexpr std::array<Scene, 5> kScenes = {{
+      {"run", 0, 1, Job::Then::kNothing},
+      {"queue", 0, 3, Job::Then::kNothing},
+      {"branch", 1, 0, Job::Then::kBranch},
+      {"undo", 2, 0, Job::Then::kUndo},
+      {"compact", 7, 0, Job::Then::kCompact},
+  }};
+
   void sweep() {
+    for (const Scene& scene : kScenes) sweep(scene);
+    settle();
+  }
+  // One after the other, each with the power cut at one operation further than the one before,
+  // until one needs fewer: every write and every sync that it makes has then been cut.
+  void sweep(const Scene& scene) {
+    int64_t cut = 0;
     for (int64_t operation = 1; ledger_.problems().empty(); ++operation) {
       Plan plan;
       plan.aim = Aim::kStore;
@@ -106,10 +128,16 @@ class Show {
       plan.point.cut = static_cast<Cut>((operation + static_cast<int64_t>(settings_.seed)) % kCuts);
       plan.loss = static_cast<uint32_t>(draw(random_, 3)) * 50;
       plan.seed = random_();
-      Job job = make_full_job("sweep-" + std::to_string(operation), random_);
+      const std::string label = std::string(scene.name) + "-" + std::to_string(operation);
+      Client client(arena_, ledger_, label, random_());
+      Job before = make_talk(label + ".before", scene.messages_before);
+      if (scene.messages_before > 0) client.perform(before);
+      Job job =
+          scene.messages == 1 ? make_full_job(label, random_) : make_talk(label, scene.messages);
       std::atomic<bool> done{false};
-      std::thread client([&, seed = random_()] {
-        Client(arena_, ledger_, "sweep", seed).perform(job);
+      std::thread thread([&] {
+        if (scene.messages > 0) client.perform(job);
+        client.tidy(scene.then, label + ".then");
         done = true;
       });
       auto kill = arena_.cut(plan, [&done] { return done.load(); });
@@ -117,11 +145,11 @@ class Show {
         report_.kills.push_back(std::move(*kill));
         if (arena_.restart(std::nullopt, &report_.kills)) inspector_.after_start(arena_.current());
       }
-      client.join();
+      thread.join();
       if (!kill) break;
-      ++report_.swept;
+      ++cut;
     }
-    settle();
+    report_.swept.emplace_back(scene.name, cut);
   }
   void judge_aim() {
     for (const Phase phase : missing(report_.phases)) {
@@ -259,8 +287,10 @@ int main(int argc, char** argv) {
   app.add_option("--clients", settings.clients, "at once; default 6")->check(CLI::PositiveNumber);
   app.add_option("--patience", settings.patience_s, "seconds after which a call has hung")
       ->check(CLI::PositiveNumber);
-  app.add_flag("--sweep", settings.sweep,
-               "instead: cut the power at each write and sync that one run makes, in turn");
+  app.add_flag(
+      "--sweep", settings.sweep,
+      "instead: cut the power at each write and sync that a run, a queue of three, a branch, "
+      "an undo and a compaction make, in turn");
   app.add_flag("--keep", settings.keep, "leave the state directory for inspection");
   CLI11_PARSE(app, argc, argv);
   const std::string what = settings.sweep ? "--sweep" : "--kills " + std::to_string(settings.kills);

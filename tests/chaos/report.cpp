@@ -126,8 +126,8 @@ std::string to_text(const Report& report) {
   uint64_t lost = 0;
   for (const Kill& kill : report.kills) lost += kill.lost;
   const StoreCounts store = count_store(report.kills);
-  if (report.swept > 0) {
-    say("operations of a run, all cut", std::to_string(report.swept));
+  for (const auto& [scene, operations] : report.swept) {
+    say(("operations of a " + scene + ", all cut").c_str(), std::to_string(operations));
   }
   text += "  operation of the store     kills\n";
   for (size_t i = 0; i < store.size(); ++i) {

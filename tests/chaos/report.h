@@ -36,8 +36,9 @@ StoreCounts count_store(const std::vector<Kill>& kills);
 struct Report {
   uint64_t seed = 0;
   std::vector<Kill> kills;
-  int64_t swept = 0;  // operations of a run that were cut in turn; 0 = not asked
-  int stops = 0;      // lives that ended by SIGTERM under load
+  // Operations that were cut in turn, of a run and so on; empty = not asked.
+  std::vector<std::pair<std::string, int64_t>> swept;
+  int stops = 0;  // lives that ended by SIGTERM under load
   PhaseCounts phases;
   EffectCounts effects;
   HistoryCounts history;
