@@ -114,9 +114,9 @@ int conclude(const GlobalOptions& global, const api::VerifyStoreResult& result) 
     }
   }
   if (result.ok()) return kExitOk;
-  return complain(std::to_string(result.bad()) +
-                      " places are damaged; keep this store for the investigation and restore a "
-                      "backup",
+  const std::string places =
+      result.bad() == 1 ? "1 place is" : std::to_string(result.bad()) + " places are";
+  return complain(places + " damaged; keep this store for the investigation and restore a backup",
                   kExitDamaged);
 }
 
