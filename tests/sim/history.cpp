@@ -67,7 +67,8 @@ class History {
     }
     calm();
     epilogue();
-    for (int round = 0; round < 6 && enough_ && !scene_.broken() && add_what_lacks(); ++round) {
+    // Each may come to nothing: the model fails, or nobody allows its calls.
+    for (int round = 0; round < 40 && enough_ && !scene_.broken() && add_what_lacks(); ++round) {
       calm();
     }
     read_back();
