@@ -122,13 +122,11 @@ Task<void> GatewayImpl::begin_runs(std::shared_ptr<Recovery> recovery) {
     environment_.tasks.spawn(next.loop->run(std::move(next.opening)));
     if (!writes) continue;
     const auto response = co_await committed;
-    const auto session = next.loop->session();
-    const bool stale =
-        response.status().code() == Code::kFailedPrecondition && session->token() == 0;
+    const bool stale = response.status().code() == Code::kFailedPrecondition;
     if (stale && recovery->reading < kReadings && !environment_.stopping) {
-      // Who had the session before got something more written. After the last reading, the next
-      // who opens it takes it up.
-      const auto adopted = co_await adopt(session->id(), recovery->reading + 1);
+      // Who had the session before got something more written, or somebody else had it since this
+      // daemon did. After the last reading, the next who opens it takes it up.
+      const auto adopted = co_await adopt(next.loop->session()->id(), recovery->reading + 1);
       static_cast<void>(adopted.ok());
     }
   }
@@ -195,18 +193,23 @@ Task<Status> GatewayImpl::recover_session(std::shared_ptr<Recovery> recovery,
     }
     session = sessions_[session_id];
   }
-  if (!guard) {
+  const bool shared = !guard;
+  if (shared) {
     // What was read may be over: a run ends under the lock.
     guard = co_await session->lock();
     for (auto& one : std::exchange(folded, {})) runs.push_back(std::move(one.doc));
-    if (!session->lost() && !in_use(*session)) {
-      // Whoever used it got nothing written.
-      forget(session);
-      guard.release();
-      co_return co_await recover_session(recovery, std::move(session_id), std::move(runs));
-    }
   }
   Status status = co_await fold_runs(recovery, &runs, &folded);
+  const auto current = sessions_.find(session_id);
+  const bool replaced = current == sessions_.end() || current->second != session;
+  if (status.ok() && (replaced || (shared && !session->lost() && !in_use(*session)))) {
+    // Whoever used it got nothing written, or dropped it because another daemon had written: runs
+    // that went on here would be none of the session's that others use from now on.
+    forget(session);
+    guard.release();
+    for (auto& one : folded) runs.push_back(std::move(one.doc));
+    co_return co_await recover_session(recovery, std::move(session_id), std::move(runs));
+  }
   for (size_t i = 0; status.ok() && i < folded.size(); ++i) {
     status = co_await recover_run(recovery, session, std::move(folded[i]));
   }

@@ -264,15 +264,24 @@ class CrossedJournal : public StoreJournal {
   using StoreJournal::StoreJournal;
   using Meddling = std::function<Task<void>()>;
 
-  // Before each commit that takes a lease.
+  // Before each commit that takes a lease, and before the others.
   Meddling before_take;
+  Meddling before_fence;
   // Behind the list of the runs that have not ended.
   Meddling behind_list;
+  // Before each read of a stream.
+  std::function<Task<void>(service::ReadRequest)> before_read;
 
   Task<Result<service::CommitResponse>> commit(service::CommitRequest request) override {
     const Meddling meddle = before_take;  // which may end itself
     if (meddle && request.takes_size() > 0) co_await meddle();
+    const Meddling fenced = before_fence;
+    if (fenced && request.takes_size() == 0) co_await fenced();
     co_return co_await StoreJournal::commit(std::move(request));
+  }
+  Task<Result<service::ReadResponse>> read(service::ReadRequest request) override {
+    if (before_read) co_await before_read(request);
+    co_return co_await StoreJournal::read(std::move(request));
   }
   Task<Result<service::QueryResponse>> query(service::QueryRequest request) override {
     const bool lists = request.index() == "active";
@@ -368,6 +377,70 @@ TEST(Takeover, AMessageThatCameAfterTheRunsWereListedIsAnswered) {
   ASSERT_NE(second_run, "");
   EXPECT_EQ(two.run_of(two.run_id).text(), "a whole answer");
   EXPECT_EQ(two.run_of(second_run).text(), "echo: late");
+}
+
+Task<void> let_others_go_on(House& house) {
+  for (int i = 0; i < 100; ++i) {
+    const Slot<bool> later;
+    house.executor.post([later] { later.set(true); });
+    co_await later;
+  }
+}
+Task<void> recover_quietly(GatewayImpl& gateway) { static_cast<void>(co_await gateway.recover()); }
+
+TEST(Takeover, ARunThatIsTakenUpWhileItsSessionIsDroppedGetsNoneBesideIt) {
+  Crossing two;
+  // The second had the session; a third has it now, and a run that hangs.
+  two.house.providers.say({"a whole answer"});
+  ASSERT_TRUE(two.house.run(two.second->recover()).ok());
+  GatewayImpl third(World{two.house.clock, two.house.executor, two.house.ids, two.house.journal,
+                          two.house.providers, two.house.tools},
+                    test_options(), policy::PolicyRules());
+  two.house.providers.hang({"half"});
+  const auto hanging =
+      two.house.run(third.start_run(House::caller(), House::say("more", two.session_id)));
+  ASSERT_TRUE(hanging.ok()) << hanging.status().to_string();
+  const std::string hanging_run = hanging.value().run_id;
+  // A message to the second fails, because the session is the third's. While it is on its way the
+  // second begins to take the run up, and has read it when the message is tried again.
+  two.house.providers.say({"taken up"});
+  const Slot<bool> taken;
+  two.journal.before_take = [&]() -> Task<void> {
+    two.journal.before_take = nullptr;
+    two.house.executor.post([taken] { taken.set(true); });
+    co_return;
+  };
+  bool sent = false;
+  two.journal.before_fence = [&]() -> Task<void> {
+    if (std::exchange(sent, true)) {
+      co_await taken;
+      co_return;
+    }
+    two.house.scope.spawn(recover_quietly(*two.second));
+    co_await let_others_go_on(two.house);
+  };
+  const Slot<bool> dropped;
+  bool tried_again = false;
+  two.journal.before_read = [&](service::ReadRequest request) -> Task<void> {
+    const bool opens = request.descending() && request.stream() == session_stream(two.session_id);
+    if (opens && !std::exchange(tried_again, true)) {
+      two.house.executor.post([dropped] { dropped.set(true); });
+      co_await let_others_go_on(two.house);
+    }
+    if (request.stream() == run_stream(hanging_run) && !tried_again) co_await dropped;
+  };
+  const auto next =
+      two.house.run(two.second->start_run(House::caller(), House::say("go on", two.session_id)));
+  ASSERT_TRUE(next.ok()) << next.status().to_string();
+  two.house.executor.run_until_idle();
+  EXPECT_TRUE(tried_again);
+  EXPECT_EQ(two.run_of(hanging_run).text(), "taken up");
+  EXPECT_EQ(two.run_of(next.value().run_id).text(), "echo: go on");
+  std::string seen;
+  for (const auto& message : two.house.providers.requests.back().messages()) {
+    seen += message.text();
+  }
+  EXPECT_THAT(seen, ::testing::HasSubstr("taken up")) << "one ran after the other";
 }
 
 TEST(Recovery, AClockThatWasSetBackDoesNotKeepARetryWaiting) {
