@@ -65,8 +65,9 @@ std::vector<Row> growth() {
     row.budget = 1.2;
     row.samples = one.warm;
     row.note =
-        "to the first model token; one turn fills the window in each; the first run after "
-        "the daemon's start " +
+        "to the first model token; one turn fills the window in each (the shortest is summarised "
+        "in each run, a past without summaries as long as the others' in none); the first run "
+        "after the daemon's start " +
         std::to_string(static_cast<int>(one.cold_us)) + " us";
     rows.push_back(std::move(row));
   }

@@ -6,12 +6,16 @@
 #include "plugins/gateway/session/uncovered.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace palyra::gateway {
 namespace {
 
 constexpr size_t kSummaryBytes = 64 * 1024;
+// How far a run that nobody asked to compact looks for the end of the last summary, behind the
+// turns that it shows: an answer must not take longer because there are many turns without one.
+constexpr size_t kMostBehind = 512;
 
 // What one request covers, and what it builds on.
 struct Step {
@@ -34,6 +38,7 @@ struct Kept {
   size_t turns;
   // If the originals are read again: what is summarised already is in the new summary, too.
   size_t of_originals;
+  size_t shown;  // all that the context has
 };
 
 Kept kept_of(const run::Turn& turn) {
@@ -42,7 +47,7 @@ Kept kept_of(const run::Turn& turn) {
     shown += segment.kind() == tape::SEGMENT_KIND_HISTORY ? 1 : 0;
   }
   const size_t turns = run::kept_turns(turn.gathered, turn.compact);
-  return {turns, std::min(turns, shown)};
+  return {turns, std::min(turns, shown), shown};
 }
 
 // The originals once more, also those that a summary stands for; none unless one request has room
@@ -70,8 +75,8 @@ Task<Result<std::optional<Step>>> again(std::shared_ptr<Session> session, std::s
 
 // As many of the oldest turns that no summary stands for as one request has room for.
 Task<Result<Step>> plan_step(Journal& journal, std::shared_ptr<Session> session, std::string model,
-                             Room room, Kept kept, bool originals) {
-  UncoveredTurns turns(journal, session, kept.turns);
+                             Room room, Kept kept, size_t most, bool originals) {
+  UncoveredTurns turns(journal, session, kept.turns, most);
   const Status found = co_await turns.find();
   if (!found.ok()) co_return found;
   Step step;
@@ -133,8 +138,9 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
   // A step that follows another one goes on where that one stopped.
   const bool originals = by_command && state_.compactions.size() == 1;
   const Kept kept = kept_of(*state_.turn());
+  const size_t most = by_command ? SIZE_MAX : kept.shown + kMostBehind;
   auto planned = co_await plan_step(environment_.world.journal, session_, model.substr(slash + 1),
-                                    room, kept, originals);
+                                    room, kept, most, originals);
   if (ended_) co_return;
   if (!planned.ok()) {
     failed.mutable_usage();

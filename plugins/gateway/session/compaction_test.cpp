@@ -367,6 +367,22 @@ TEST(Compaction, TheFirstOneOfALongSessionCoversAllThatIsOlderThanTheLastSixTurn
   EXPECT_THAT(talk.explain(run).compactions(), SizeIs(static_cast<int>(steps)));
 }
 
+TEST(Compaction, NobodyWaitsForOneThatWouldHaveToWalkFarBack) {
+  Talk talk(small_window(6'000));
+  const int said = talk.say_all_in_vain(600, 100);
+  const size_t before = talk.summarised.size();
+  const std::string run = talk.say("and now?");
+  EXPECT_EQ(talk.house.run_of(run).state(), api::RUN_STATE_COMPLETED);
+  EXPECT_THAT(talk.summarised, SizeIs(before));
+  EXPECT_THAT(talk.house.tape_of(run), Contains("compaction_failed"));
+  EXPECT_THAT(talk.seen(), HasSubstr("say" + std::to_string(said) + ".")) << "the newest are shown";
+  ASSERT_THAT(talk.explain(run).compactions(), SizeIs(1));
+  EXPECT_THAT(talk.explain(run).compactions(0).DebugString(), HasSubstr("palyra sessions compact"));
+  // Whoever asks for it gets all of it, and from then on it is kept up.
+  EXPECT_THAT(talk.compact(), HasSubstr(std::to_string(said - 5) + " turns, "));
+  EXPECT_EQ(covered_by(talk, before).size(), static_cast<size_t>(said - 5));
+}
+
 TEST(Compaction, ByCommandCoversAllOfALongSessionAndCountsIt) {
   Talk talk(small_window(6'000));
   talk.summary_failure = Status(Code::kUnavailable, "away");

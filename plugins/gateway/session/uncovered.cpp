@@ -1,6 +1,7 @@
 #include "plugins/gateway/session/uncovered.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace palyra::gateway {
@@ -40,11 +41,17 @@ Task<Status> UncoveredTurns::walk_back(store::SessionView view) {
   TurnWalk walk(journal_, session_->head());
   size_t newer = 0;
   size_t turns = 0;
-  for (;;) {
+  for (size_t walked = 0;; ++walked) {
     auto next = co_await walk.next();
     if (!next.ok()) co_return next.status();
     if (!*next) co_return Status();
     const FoundTurn turn = std::move(**next);
+    if (walked == most_) {
+      co_return Status(Code::kOutOfRange, "more than " + std::to_string(most_) +
+                                              " turns have no summary; summarise them with: "
+                                              "palyra sessions compact " +
+                                              session_->id());
+    }
     if (const tape::Compacted* compacted = compaction_up_to(view, turn.at.turn_id())) {
       auto begun = co_await begin_behind(*compacted);
       if (!begun.ok()) co_return begun.status();

@@ -17,10 +17,12 @@ namespace palyra::gateway {
 class UncoveredTurns {
  public:
   // Behind the newest compaction in force that leads to the head, without the newest `kept` turns.
-  UncoveredTurns(Journal& journal, std::shared_ptr<Session> session, size_t kept)
-      : journal_(journal), session_(std::move(session)), kept_(kept) {}
+  // Of those that are not in memory, `most` are walked over to find where they begin.
+  UncoveredTurns(Journal& journal, std::shared_ptr<Session> session, size_t kept, size_t most)
+      : journal_(journal), session_(std::move(session)), kept_(kept), most_(most) {}
 
-  // Finds where they begin; once, before what follows. Errors are the journal's.
+  // Finds where they begin; once, before what follows. OUT_OF_RANGE if there are more than `most`;
+  // other errors are the journal's.
   Task<Status> find();
 
   // The compaction that they follow, and its artifact; without digest if there is none.
@@ -39,6 +41,7 @@ class UncoveredTurns {
   Journal& journal_;
   const std::shared_ptr<Session> session_;
   const size_t kept_;
+  const size_t most_;
   tape::Compacted behind_;
   tape::CompactionArtifact artifact_;
   std::deque<HistoryTurn> known_;
