@@ -2,6 +2,8 @@
 #include "plugins/journal/backup/testing.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
@@ -10,6 +12,7 @@
 #include <map>
 #include <random>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace palyra::journal::backup {
@@ -56,9 +59,14 @@ class PointInTimeTest : public testing::Test {
     }
     clock_now_ = store_.clock.wall_now();
   }
-  // How much is written before a checkpoint is through and the log begins anew is up to the disk.
+  // When a checkpoint is through, and the next commit begins the log anew, is up to the disk: a
+  // busy one is waited for, because it may take longer than it takes to write all that may be.
   void write_until(const std::function<bool()>& done) {
-    for (int mib = 0; mib < kMostMib && !done(); ++mib) write(1);
+    for (int mib = 0; mib < kMostMib && !done(); ++mib) {
+      write(1);
+      const int rest_ms = std::min(mib * 10, 200);
+      if (!done()) std::this_thread::sleep_for(std::chrono::milliseconds(rest_ms));
+    }
     ASSERT_TRUE(done()) << "not after " << kMostMib << " MiB";
   }
   // Names the life of the log: another one after it began anew.
