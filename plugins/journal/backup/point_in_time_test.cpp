@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fstream>
@@ -239,6 +240,28 @@ TEST_F(PointInTimeTest, AnArchiveThatCannotBeWrittenStopsNoCommitAndLosesNoFrame
   std::filesystem::remove(archive_);
   std::filesystem::rename(hidden, archive_);
   write_until([this] { return store_.store().archive()->problem().empty(); });
+  store_.close();
+  const auto restored = restore("base", {Target::Kind::kLatest, 0, 0});
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  expect_moment(moments_.back());
+}
+
+TEST_F(PointInTimeTest, ACrashWhileALogIsBegunInTheArchiveLeavesNoGap) {
+  open();
+  create("base");
+  write(1);
+  store_.close();
+  // Made, and nothing written into it.
+  const auto segments = sqlite::list_segments(archive_);
+  ASSERT_FALSE(segments->empty());
+  char name[32];
+  std::snprintf(name, sizeof name, "/%010llu.wal",
+                static_cast<unsigned long long>(segments->back().number + 1));
+  std::ofstream(archive_ + name).flush();
+  open();
+  const std::string salt = log_salt();
+  write_until([this, salt] { return log_salt() != salt; });
+  write(1);
   store_.close();
   const auto restored = restore("base", {Target::Kind::kLatest, 0, 0});
   ASSERT_TRUE(restored.ok()) << restored.status().to_string();

@@ -50,6 +50,13 @@ bool write_all(int fd, uint64_t offset, std::string_view data) {
   return true;
 }
 
+// Before its header was whole.
+bool is_cut_off(const Segment& segment) {
+  std::error_code problem;
+  const uintmax_t size = std::filesystem::file_size(segment.path, problem);
+  return !problem && size < kWalHeader;
+}
+
 }  // namespace
 
 bool Segment::leads_to(const Segment& next) const {
@@ -77,7 +84,7 @@ Result<std::vector<Segment>> list_segments(const std::string& directory) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     const std::optional<WalHeader> header = fd < 0 ? std::nullopt : header_of(fd);
     if (fd >= 0) ::close(fd);
-    // One that was cut off before its header was whole holds nothing; its number stays taken.
+    // One that was cut off before its header was whole holds nothing.
     found.push_back({std::stoull(stem), path, header ? header->salt : std::string(8, '\0')});
   }
   std::sort(found.begin(), found.end(),
@@ -110,8 +117,15 @@ void WalArchive::close_segment() {
 
 // Goes on with the last segment if the log is still the one it holds.
 Status WalArchive::resume() {
-  const Result<std::vector<Segment>> segments = list_segments(directory_);
+  Result<std::vector<Segment>> segments = list_segments(directory_);
   if (!segments.ok()) return segments.status();
+  // A crash while one was made: nothing was kept in it yet, and with its number taken the next one
+  // would not follow the one before.
+  while (!segments->empty() && is_cut_off(segments->back())) {
+    Status status = files::remove(segments->back().path);
+    if (!status.ok()) return status;
+    segments->pop_back();
+  }
   if (segments->empty()) return files::remove(directory_ + kGap);
   const Segment& last = segments->back();
   last_number_ = last.number;
