@@ -190,7 +190,6 @@ bool last_archived(const std::string& stream, uint64_t up_to,
 
 void look_for_files(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
                     uint64_t& bytes) {
-  if (!segments.empty()) info.set_archived_to(segments.back().last_seq);
   for (const SegmentRow& row : segments) {
     if (row.first_seq > info.last_seq()) return;
     bytes += row.file_bytes;

@@ -78,8 +78,7 @@ const v1::Record* archived_record(const std::string& stream, uint64_t seq,
 // the file that decides is missing, it is taken for one that reaches up to there.
 bool last_archived(const std::string& stream, uint64_t up_to,
                    const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info);
-// Tells how far the stream is archived and names the segments up to info.last_seq whose files are
-// missing; adds the bytes looked at.
+// Names the segments up to info.last_seq whose files are missing; adds the bytes looked at.
 void look_for_files(const std::vector<SegmentRow>& segments, Archive& archive, v1::StreamInfo& info,
                     uint64_t& bytes);
 

@@ -272,6 +272,12 @@ TEST_F(ForgedArchive, ASegmentThatTheStreamDidNotCloseSoIsFound) {
   EXPECT_THAT(first_bad(), HasSubstr("not the one that the stream closed"));
 }
 
+TEST_F(ForgedArchive, ASegmentThatTheStoreDoesNotKnowAnyMoreIsFound) {
+  desk.store.files().files.clear();
+  desk.store.archived("run/1").clear();
+  EXPECT_THAT(first_bad(), HasSubstr("run/1 1: in the archive: missing"));
+}
+
 TEST_F(StoreVerifierTest, OneVerificationAtATime) {
   const Slot<bool> never;
   Send<api::VerifyStoreEvent> held = [never](api::VerifyStoreEvent) { return wait_for(never); };

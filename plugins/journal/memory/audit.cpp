@@ -164,7 +164,12 @@ void MemoryStore::list_streams(v1::ListStreamsRequest request, Done<v1::ListStre
           } else if (!last_archived(at->first, up_to, segments, archive_, info)) {
             continue;
           }
-          if (request.look_for_files()) look_for_files(segments, archive_, info, looked_at);
+          if (request.look_for_files()) {
+            const auto first = std::find_if(at->second.begin(), at->second.end(),
+                                            [](const auto* one) { return one != nullptr; });
+            info.set_archived_to(static_cast<uint64_t>(first - at->second.begin()));
+            look_for_files(segments, archive_, info, looked_at);
+          }
           *response.add_streams() = std::move(info);
           if (looked_at > kMaxLookedAt) return response;
         }

@@ -200,10 +200,13 @@ void MemoryStore::verify(v1::VerifyRequest request, Done<v1::VerifyResponse> don
       if (!hash.empty()) before = hash;
     }
     ChainCheck check(request.stream(), first, std::move(before));
-    for (uint64_t seq = check_archived(check, request.stream(), first, segments, archive_);;
-         ++seq) {
+    const auto records = data_->streams.find(request.stream());
+    const uint64_t head = records == data_->streams.end() ? 0 : records->second.size();
+    for (uint64_t seq = check_archived(check, request.stream(), first, segments, archive_);
+         seq <= head; ++seq) {
+      // Not stored: in the archive, or lost, which the next one shows.
       const v1::Record* const record = stored(request.stream(), seq);
-      if (record == nullptr || !check.add(*record)) break;
+      if (record != nullptr && !check.add(*record)) break;
     }
     return check.result();
   });

@@ -61,7 +61,8 @@ AuditReader::AuditReader(Database& db, Archive& archive)
                      "s.name=? AND r.seq=?")),
       list_(db.prepare("SELECT id, name FROM stream WHERE name>? AND name>=? ORDER BY name")),
       last_(db.prepare("SELECT seq, wall_time_ns, position, hash FROM record WHERE stream=? AND "
-                       "position<=? ORDER BY seq DESC LIMIT 1")) {}
+                       "position<=? ORDER BY seq DESC LIMIT 1")),
+      first_(db.prepare("SELECT seq FROM record WHERE stream=? ORDER BY seq LIMIT 1")) {}
 
 Result<std::optional<std::string>> AuditReader::name(int64_t stream) {
   const Rows rows(name_);
@@ -247,7 +248,14 @@ Result<v1::ListStreamsResponse> AuditReader::list(const v1::ListStreamsRequest& 
     } else if (!last_archived(info.stream(), up_to, segments, archive_, info)) {
       continue;
     }
-    if (request.look_for_files()) look_for_files(segments, archive_, info, looked_at);
+    if (request.look_for_files()) {
+      const Rows first(first_);
+      const int any = first_.bind(1, list_.integer(0)).step();
+      if (any != SQLITE_DONE && any != SQLITE_ROW) return db_.status(any);
+      // Not what the table of segments says, which may have lost a row.
+      info.set_archived_to(any == SQLITE_ROW ? first_.unsigned_integer(0) - 1 : info.last_seq());
+      look_for_files(segments, archive_, info, looked_at);
+    }
     *response.add_streams() = std::move(info);
     if (looked_at > kMaxLookedAt) return response;
   }

@@ -41,7 +41,7 @@ class AuditReader : private Places {
   // Of the pass under way.
   StoreCheck* check_ = nullptr;
   Status check_status_;
-  Statement name_, before_, marks_, pass_, window_, at_, list_, last_;
+  Statement name_, before_, marks_, pass_, window_, at_, list_, last_, first_;
 };
 
 }  // namespace palyra::journal::sqlite
