@@ -127,7 +127,7 @@ std::string to_text(const Report& report) {
   for (const Kill& kill : report.kills) lost += kill.lost;
   const StoreCounts store = count_store(report.kills);
   for (const auto& [scene, operations] : report.swept) {
-    say(("operations of a " + scene + ", all cut").c_str(), std::to_string(operations));
+    say(("operations cut, " + scene).c_str(), std::to_string(operations));
   }
   text += "  operation of the store     kills\n";
   for (size_t i = 0; i < store.size(); ++i) {

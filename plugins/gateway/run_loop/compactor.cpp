@@ -36,8 +36,6 @@ struct Room {
 // Newest turns that stay as they are.
 struct Kept {
   size_t turns;
-  // If the originals are read again: what is summarised already is in the new summary, too.
-  size_t of_originals;
   size_t shown;  // all that the context has
 };
 
@@ -47,7 +45,7 @@ Kept kept_of(const run::Turn& turn) {
     shown += segment.kind() == tape::SEGMENT_KIND_HISTORY ? 1 : 0;
   }
   const size_t turns = run::kept_turns(turn.gathered, turn.compact);
-  return {turns, std::min(turns, shown), shown};
+  return {turns, shown};
 }
 
 // The originals once more, also those that a summary stands for; none unless one request has room
@@ -82,7 +80,8 @@ Task<Result<Step>> plan_step(Journal& journal, std::shared_ptr<Session> session,
   Step step;
   if (!turns.behind().artifact_digest().empty()) {
     if (originals) {
-      auto whole = co_await again(session, model, room, kept.of_originals);
+      // What is summarised already is in the new summary, too.
+      auto whole = co_await again(session, model, room, std::min(kept.turns, kept.shown));
       if (!whole.ok()) co_return whole.status();
       if (*whole) co_return std::move(**whole);
     }

@@ -2,8 +2,6 @@
 #include "plugins/journal/backup/testing.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
-#include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -13,7 +11,6 @@
 #include <map>
 #include <random>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 
 namespace palyra::journal::backup {
@@ -43,9 +40,7 @@ class PointInTimeTest : public testing::Test {
     for (uint64_t written = 0; written < uint64_t(mib) << 20;) {
       store_.clock.advance(static_cast<int64_t>(1 + engine_() % 1000) * 1'000'000);
       if (!moments_.empty() && engine_() % 5 == 0) {
-        const auto done = store_.commit(Commit().put("last", "counter", "x"));
-        ASSERT_TRUE(done.ok()) << done.status().to_string();
-        moments_.back().counter = done->versions(0);
+        count();
         continue;
       }
       const std::string text = std::to_string(engine_()) + std::string(engine_() % 65536, 'x');
@@ -60,13 +55,18 @@ class PointInTimeTest : public testing::Test {
     }
     clock_now_ = store_.clock.wall_now();
   }
-  // When a checkpoint is through, and the next commit begins the log anew, is up to the disk: a
-  // busy one is waited for, because it may take longer than it takes to write all that may be.
+  // A change without a record.
+  void count() {
+    const auto done = store_.commit(Commit().put("last", "counter", "x"));
+    ASSERT_TRUE(done.ok()) << done.status().to_string();
+    moments_.back().counter = done->versions(0);
+  }
+  // When a checkpoint is through, and the next commit begins the log anew, is up to the disk. Small
+  // commits wait for it as the checkpoint does, so that a busy one is given its time.
   void write_until(const std::function<bool()>& done) {
     for (int mib = 0; mib < kMostMib && !done(); ++mib) {
       write(1);
-      const int rest_ms = std::min(mib * 10, 200);
-      if (!done()) std::this_thread::sleep_for(std::chrono::milliseconds(rest_ms));
+      for (int i = 0; i < 4 * mib && !done(); ++i) count();
     }
     ASSERT_TRUE(done()) << "not after " << kMostMib << " MiB";
   }

@@ -113,11 +113,6 @@ int control(sqlite3_file* file, int operation, void* argument) {
   return SQLITE_OK;
 }
 
-void shm_barrier(sqlite3_file* file) {
-  sqlite3_file* const real = AheadFile::of(file)->real;
-  real->pMethods->xShmBarrier(real);
-}
-
 using Methods = sqlite3_io_methods;
 
 constexpr Methods kAheadMethods = {
@@ -136,7 +131,7 @@ constexpr Methods kAheadMethods = {
     .xDeviceCharacteristics = &AheadFile::pass<&Methods::xDeviceCharacteristics>,
     .xShmMap = &AheadFile::pass<&Methods::xShmMap, int, int, int, void volatile**>,
     .xShmLock = &AheadFile::pass<&Methods::xShmLock, int, int, int>,
-    .xShmBarrier = &shm_barrier,
+    .xShmBarrier = &AheadFile::pass<&Methods::xShmBarrier>,
     .xShmUnmap = &AheadFile::pass<&Methods::xShmUnmap, int>,
     .xFetch = nullptr,
     .xUnfetch = nullptr,

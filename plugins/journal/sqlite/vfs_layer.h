@@ -41,7 +41,7 @@ struct LayerFile {
 
   // The same method of the real file.
   template <auto Method, typename... Arguments>
-  static int pass(sqlite3_file* file, Arguments... arguments) {
+  static auto pass(sqlite3_file* file, Arguments... arguments) {
     LayerFile* const self = of(file);
     return (self->real->pMethods->*Method)(self->real, arguments...);
   }
