@@ -1,6 +1,7 @@
 #include "plugins/journal/sqlite/log_vfs.h"
 
 #include "plugins/journal/sqlite/vfs_layer.h"
+#include "plugins/journal/sqlite/wipe_vfs.h"
 
 #include <sqlite3.h>
 
@@ -54,8 +55,8 @@ class Waiting {
 
 using LogFile = LayerFile<Waiting>;
 
-sqlite3_vfs* system_vfs() {
-  static sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+sqlite3_vfs* next_vfs() {
+  static sqlite3_vfs* const vfs = sqlite3_vfs_find(wipe_vfs());
   return vfs;
 }
 
@@ -78,39 +79,28 @@ int write_log(sqlite3_file* file, const void* data, int size, sqlite3_int64 offs
 
 using Methods = sqlite3_io_methods;
 
-constexpr Methods kLogMethods = {
-    .iVersion = 1,
-    .xClose = &close_log,
-    .xRead = &after_send<&Methods::xRead, void*, int, sqlite3_int64>,
-    .xWrite = &write_log,
-    .xTruncate = &after_send<&Methods::xTruncate, sqlite3_int64>,
-    .xSync = &after_send<&Methods::xSync, int>,
-    .xFileSize = &after_send<&Methods::xFileSize, sqlite3_int64*>,
-    .xLock = &LogFile::pass<&Methods::xLock, int>,
-    .xUnlock = &LogFile::pass<&Methods::xUnlock, int>,
-    .xCheckReservedLock = &LogFile::pass<&Methods::xCheckReservedLock, int*>,
-    .xFileControl = &LogFile::pass<&Methods::xFileControl, int, void*>,
-    .xSectorSize = &LogFile::pass<&Methods::xSectorSize>,
-    .xDeviceCharacteristics = &LogFile::pass<&Methods::xDeviceCharacteristics>,
-    .xShmMap = nullptr,
-    .xShmLock = nullptr,
-    .xShmBarrier = nullptr,
-    .xShmUnmap = nullptr,
-    .xFetch = nullptr,
-    .xUnfetch = nullptr,
-};
+constexpr Methods kLogMethods = [] {
+  Methods methods = LogFile::methods();
+  methods.xClose = &close_log;
+  methods.xRead = &after_send<&Methods::xRead, void*, int, sqlite3_int64>;
+  methods.xWrite = &write_log;
+  methods.xTruncate = &after_send<&Methods::xTruncate, sqlite3_int64>;
+  methods.xSync = &after_send<&Methods::xSync, int>;
+  methods.xFileSize = &after_send<&Methods::xFileSize, sqlite3_int64*>;
+  return methods;
+}();
 
 int open_file(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
-  sqlite3_vfs* const real = system_vfs();
-  if ((flags & SQLITE_OPEN_WAL) == 0) return real->xOpen(real, name, file, flags, out_flags);
-  return LogFile::open(real, &kLogMethods, name, file, flags, out_flags);
+  sqlite3_vfs* const next = next_vfs();
+  if ((flags & SQLITE_OPEN_WAL) == 0) return next->xOpen(next, name, file, flags, out_flags);
+  return LogFile::open(next, &kLogMethods, name, file, flags, out_flags);
 }
 
 }  // namespace
 
 const char* log_vfs() {
   // There for as long as this module is loaded.
-  static const VfsLayer layer("palyra-log", system_vfs(), sizeof(LogFile), &open_file);
+  static const VfsLayer layer("palyra-log", next_vfs(), sizeof(LogFile), &open_file);
   return layer.name();
 }
 

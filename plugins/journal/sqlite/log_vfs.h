@@ -3,7 +3,7 @@
 
 namespace palyra::journal::sqlite {
 
-// Name of an SQLite VFS that is the default one, except that frames written to a write-ahead log
+// Name of an SQLite VFS that is wipe_vfs(), except that frames written to a write-ahead log
 // wait in memory until the log is synced, read or measured; then few system calls write them all.
 // SQLite writes a header and a page for each frame, each by a call of its own: a commit of 20 pages
 // is 40 of them.

@@ -115,27 +115,14 @@ int control(sqlite3_file* file, int operation, void* argument) {
 
 using Methods = sqlite3_io_methods;
 
-constexpr Methods kAheadMethods = {
-    .iVersion = 2,
-    .xClose = &AheadFile::close,
-    .xRead = &read_piece,
-    .xWrite = &change<&Methods::xWrite, const void*, int, sqlite3_int64>,
-    .xTruncate = &change<&Methods::xTruncate, sqlite3_int64>,
-    .xSync = &AheadFile::pass<&Methods::xSync, int>,
-    .xFileSize = &AheadFile::pass<&Methods::xFileSize, sqlite3_int64*>,
-    .xLock = &AheadFile::pass<&Methods::xLock, int>,
-    .xUnlock = &AheadFile::pass<&Methods::xUnlock, int>,
-    .xCheckReservedLock = &AheadFile::pass<&Methods::xCheckReservedLock, int*>,
-    .xFileControl = &control,
-    .xSectorSize = &AheadFile::pass<&Methods::xSectorSize>,
-    .xDeviceCharacteristics = &AheadFile::pass<&Methods::xDeviceCharacteristics>,
-    .xShmMap = &AheadFile::pass<&Methods::xShmMap, int, int, int, void volatile**>,
-    .xShmLock = &AheadFile::pass<&Methods::xShmLock, int, int, int>,
-    .xShmBarrier = &AheadFile::pass<&Methods::xShmBarrier>,
-    .xShmUnmap = &AheadFile::pass<&Methods::xShmUnmap, int>,
-    .xFetch = nullptr,
-    .xUnfetch = nullptr,
-};
+constexpr Methods kAheadMethods = [] {
+  Methods methods = AheadFile::methods();
+  methods.xRead = &read_piece;
+  methods.xWrite = &change<&Methods::xWrite, const void*, int, sqlite3_int64>;
+  methods.xTruncate = &change<&Methods::xTruncate, sqlite3_int64>;
+  methods.xFileControl = &control;
+  return methods;
+}();
 
 int open_ahead(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
   sqlite3_vfs* const next = next_vfs();

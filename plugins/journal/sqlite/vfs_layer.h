@@ -50,6 +50,32 @@ struct LayerFile {
     delete of(file)->state;
     return pass<&sqlite3_io_methods::xClose>(file);
   }
+
+  // Every method of the real file, for a layer that replaces some. No file is mapped.
+  static constexpr sqlite3_io_methods methods() {
+    using Methods = sqlite3_io_methods;
+    return {
+        .iVersion = 2,
+        .xClose = &close,
+        .xRead = &pass<&Methods::xRead, void*, int, sqlite3_int64>,
+        .xWrite = &pass<&Methods::xWrite, const void*, int, sqlite3_int64>,
+        .xTruncate = &pass<&Methods::xTruncate, sqlite3_int64>,
+        .xSync = &pass<&Methods::xSync, int>,
+        .xFileSize = &pass<&Methods::xFileSize, sqlite3_int64*>,
+        .xLock = &pass<&Methods::xLock, int>,
+        .xUnlock = &pass<&Methods::xUnlock, int>,
+        .xCheckReservedLock = &pass<&Methods::xCheckReservedLock, int*>,
+        .xFileControl = &pass<&Methods::xFileControl, int, void*>,
+        .xSectorSize = &pass<&Methods::xSectorSize>,
+        .xDeviceCharacteristics = &pass<&Methods::xDeviceCharacteristics>,
+        .xShmMap = &pass<&Methods::xShmMap, int, int, int, void volatile**>,
+        .xShmLock = &pass<&Methods::xShmLock, int, int, int>,
+        .xShmBarrier = &pass<&Methods::xShmBarrier>,
+        .xShmUnmap = &pass<&Methods::xShmUnmap, int>,
+        .xFetch = nullptr,
+        .xUnfetch = nullptr,
+    };
+  }
 };
 
 // A VFS that is registered, and not the default, for as long as it lives.
