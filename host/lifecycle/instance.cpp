@@ -183,10 +183,11 @@ void Instance::wait_for_calls(palyra_mono_ns deadline) {
   shared->changed.wait_for(lock, until(deadline), [&] { return shared->done; });
 }
 
-void Instance::drain(palyra_mono_ns deadline) {
-  if (abandoned_ || !created_) return;
+Status Instance::drain(palyra_mono_ns deadline) {
+  if (abandoned_ || !created_) return {};
+  Status status;
   for (;;) {
-    const Status status =
+    status =
         step("drain", until(deadline) + step_timeout_, true, [this, deadline](palyra_error* error) {
           return from_plugin(library_->plugin().drain(self_, deadline, error), error);
         });
@@ -194,10 +195,11 @@ void Instance::drain(palyra_mono_ns deadline) {
     std::this_thread::sleep_for(kDrainPause);
   }
   if (!abandoned_) wait_for_calls(deadline);
+  return status;
 }
 
 Status Instance::stop() {
-  if (!created_ || stopped_) return {};
+  if (!created_ || stopped_ || abandoned_) return {};
   Status status = step("stop", step_timeout_, true, [this](palyra_error*) {
     library_->plugin().stop(self_);
     return Status();

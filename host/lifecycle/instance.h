@@ -36,9 +36,10 @@ class Instance : public std::enable_shared_from_this<Instance> {
   void activate();
 
   // Asks the plugin to finish until `deadline`, again and again while it says UNAVAILABLE, with the
-  // lane free in between; then waits for the calls that are in flight to it.
-  void drain(palyra_mono_ns deadline);
-  // Stops the plugin and closes its lane.
+  // lane free in between; then waits for the calls that are in flight to it. An error if it has
+  // not finished by then.
+  Status drain(palyra_mono_ns deadline);
+  // Stops the plugin and closes its lane. Nothing to do for an abandoned one.
   Status stop();
   // Takes it off the registry and destroys it. Nothing to do for one that was never prepared.
   void finish();

@@ -146,16 +146,18 @@ void Supervisor::stop() {
       std::chrono::nanoseconds((began + settings_.drain).time_since_epoch()).count();
   // The hub ends first, while the journal and the providers that it uses still run; its registry
   // serves until the last of the others is gone.
-  if (hub_ != nullptr) {
-    hub_->drain(deadline);
-    if (const Status status = hub_->stop(); !status.ok()) shared_.log->error(status.message());
-  }
+  const auto end = [&](Instance& instance) {
+    const Status drained = instance.drain(deadline);
+    if (!drained.ok()) shared_.log->error(drained.message());
+    const Status stopped = instance.stop();
+    if (!stopped.ok()) shared_.log->error(stopped.message());
+    return stopped.ok() ? drained : stopped;
+  };
+  if (hub_ != nullptr) (void)end(*hub_);
   while (!active_.empty()) {
     const auto instance = std::move(active_.back());
     active_.pop_back();
-    instance->drain(deadline);
-    const Status status = instance->stop();
-    if (!status.ok()) shared_.log->error(status.message());
+    const Status status = end(*instance);
     set_status(instance->name(), "stopped", status.message());
     instance->finish();
     abandoned_ = abandoned_ || instance->abandoned();

@@ -92,6 +92,7 @@ TEST(Hostile, HangingOnTheLaneDoesNotKeepTheDaemonAlive) {
   daemon.start();
   ASSERT_TRUE(daemon.read_until("3 plugins active"));
   EXPECT_EQ(daemon.terminate(), 0);
+  EXPECT_TRUE(daemon.has("instance 'bad': drain did not return within 1.5 s")) << daemon.output();
   EXPECT_TRUE(daemon.has("good: stop")) << daemon.output();
   EXPECT_TRUE(daemon.has("hub: close bad"));
 }

@@ -102,9 +102,9 @@ Task<Status> GatewayImpl::recover() {
   co_return recovery->status;
 }
 
-// Starts as many beginners as there is work for.
+// Starts as many beginners as there is work for. Once the daemon stops they do none.
 void GatewayImpl::begin_recovered(const std::shared_ptr<Recovery>& recovery) {
-  while (recovery->may_begin() && recovery->beginners < kBegunAtOnce) {
+  while (!environment_.stopping && recovery->may_begin() && recovery->beginners < kBegunAtOnce) {
     ++recovery->beginners;
     environment_.tasks.spawn(begin_runs(recovery));
   }
@@ -323,6 +323,10 @@ Task<Result<GatewayImpl::Folded>> GatewayImpl::fold_run(std::shared_ptr<Recovery
 
 Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
                                       std::shared_ptr<Session> session, Folded folded) {
+  if (environment_.stopping) {
+    co_return Status(Code::kUnavailable, "the daemon is stopping; the run goes on at its next start",
+                     PALYRA_ERROR_RETRYABLE);
+  }
   run::State state = std::move(folded.state);
   if (!state.exists() || state.terminal()) co_return Status();
   const std::string run_id = state.run_id();

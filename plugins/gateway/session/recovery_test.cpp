@@ -443,6 +443,23 @@ TEST(Takeover, ARunThatIsTakenUpWhileItsSessionIsDroppedGetsNoneBesideIt) {
   EXPECT_THAT(seen, ::testing::HasSubstr("taken up")) << "one ran after the other";
 }
 
+TEST(Takeover, AStopWhileARunIsTakenUpLeavesItToTheNextStart) {
+  Crossing two;
+  two.house.clock.advance(60 * kNanosPerSecond);
+  bool stopped = false;
+  two.journal.before_read = [&](service::ReadRequest request) -> Task<void> {
+    if (request.stream() != run_stream(two.run_id) || std::exchange(stopped, true)) co_return;
+    co_await two.second->shutdown();
+  };
+  const auto before = two.house.tape_of(two.run_id).size();
+  const auto answer =
+      two.house.run(two.second->start_run(House::caller(), House::say("hello", two.session_id)));
+  EXPECT_TRUE(stopped);
+  EXPECT_EQ(answer.status().code(), Code::kUnavailable) << answer.status().to_string();
+  EXPECT_EQ(two.second->load().active_runs, 0u);
+  EXPECT_THAT(two.house.tape_of(two.run_id), SizeIs(before));
+}
+
 TEST(Recovery, AClockThatWasSetBackDoesNotKeepARetryWaiting) {
   House house;
   house.providers.fail(Status(Code::kUnavailable, "away", PALYRA_ERROR_RETRYABLE),
