@@ -157,6 +157,11 @@ void Daemon::recover() {
   clients.spawn(recovery());
 }
 
+void Daemon::stop() {
+  gateway->begin_drain();
+  clients.spawn(gateway->shutdown());
+}
+
 Task<void> Daemon::recovery() {
   const Status status = co_await gateway->recover();
   recovering_ = false;

@@ -134,6 +134,8 @@ class Daemon {
 
   // Folds and continues what is unfinished, unless it is at it.
   void recover();
+  // Puts its runs down and starts none.
+  void stop();
   // Another has taken over while it was paused.
   void replace() {
     replaced = true;

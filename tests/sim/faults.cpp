@@ -82,12 +82,25 @@ void Faults::kill_or_cut_power() {
 
 void Faults::kill() {
   ++count;
+  if (scene_.dice.chance(25)) stop();
   scene_.say("daemon " + std::to_string(serving_->number) + " is killed");
   serving_->count_end(false, Point::kNewest);
   clients_.daemon_gone(serving_->number);
   serving_.reset();
   scene_.clock.advance(scene_.dice.pick(0, 3) * 20 * kNanosPerSecond);
   start();
+}
+
+// SIGTERM: runs are put down at once, and the process goes on for a while.
+void Faults::stop() {
+  scene_.say("daemon " + std::to_string(serving_->number) + " is told to stop");
+  // Their connections are ended first; what they had asked for is carried out or refused unheard.
+  clients_.daemon_gone(serving_->number);
+  serving_->stop();
+  for (int64_t steps = scene_.dice.pick(0, 80); steps > 0; --steps) {
+    Lane& lane = scene_.dice.chance(50) ? serving_->lane : database_.lane;
+    if (lane.ready()) lane.run_one();
+  }
 }
 
 void Faults::power_cut(const char* where) {

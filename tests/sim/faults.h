@@ -8,9 +8,10 @@
 
 namespace palyra::sim {
 
-// One daemon serves. It may die alone, or lose power together with the database at any step or
-// sync; it may be paused while another takes over, and wake after its lease. The database may
-// refuse, or take its time; the wall clock may jump. Clients always talk to the daemon that serves.
+// One daemon serves. It may die alone, at once or while it stops, or lose power together with the
+// database at any step or sync; it may be paused while another takes over, and wake after its
+// lease. The database may refuse, or take its time; the wall clock may jump. Clients always talk to
+// the daemon that serves.
 class Faults {
  public:
   // Makes a daemon that takes leases as `owner`.
@@ -35,6 +36,7 @@ class Faults {
   uint64_t takeovers = 0;
 
  private:
+  void stop();
   void power_cut(const char* where);
   void pause();
   void wake();

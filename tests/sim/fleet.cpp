@@ -2,6 +2,7 @@
 
 #include "tests/sim/invariants.h"
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +16,21 @@ namespace {
 // A share is handed out in pieces, so that a slow history does not hold up a process's others and
 // the lowest bad seed is found early.
 constexpr uint64_t kStride = 1;
+
+// A history takes milliseconds; one that takes this long has a step that does not end.
+constexpr unsigned kLongestSeconds = 120;
+char endless[96];
+
+void watch_over(uint64_t seed) {
+  std::snprintf(endless, sizeof endless,
+                "seed %llu: a step does not end; see: --seed %llu --trace\n",
+                static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
+  std::signal(SIGALRM, [](int) {
+    static_cast<void>(!write(STDERR_FILENO, endless, std::strlen(endless)));
+    _exit(1);
+  });
+  alarm(kLongestSeconds);
+}
 
 void add(Outcome& sum, const Outcome& one) {
   sum.steps += one.steps;
@@ -33,6 +49,7 @@ Tally tell_share(const Campaign& campaign, uint64_t share, uint64_t shares) {
   Tally tally;
   for (uint64_t i = share * kStride; i < campaign.seeds; i += shares * kStride) {
     const uint64_t seed = campaign.first + i;
+    watch_over(seed);
     const Outcome outcome = simulate(Dice(seed), false);
     ++tally.seeds;
     tally.violation = outcome.violation;
@@ -46,6 +63,7 @@ Tally tell_share(const Campaign& campaign, uint64_t share, uint64_t shares) {
     }
     add(tally.sum, outcome);
   }
+  alarm(0);
   return tally;
 }
 
