@@ -71,12 +71,9 @@ Task<Result<std::optional<Step>>> again(std::shared_ptr<Session> session, std::s
   co_return std::optional<Step>(std::move(step));
 }
 
-// As many of the oldest turns that no summary stands for as one request has room for.
-Task<Result<Step>> plan_step(Journal& journal, std::shared_ptr<Session> session, std::string model,
-                             Room room, Kept kept, size_t most, bool originals) {
-  UncoveredTurns turns(journal, session, kept.turns, most);
-  const Status found = co_await turns.find();
-  if (!found.ok()) co_return found;
+// As many of the oldest of these turns as one request has room for.
+Task<Result<Step>> plan_step(UncoveredTurns& turns, std::shared_ptr<Session> session,
+                             std::string model, Room room, Kept kept, bool originals) {
   Step step;
   if (!turns.behind().artifact_digest().empty()) {
     if (originals) {
@@ -95,12 +92,22 @@ Task<Result<Step>> plan_step(Journal& journal, std::shared_ptr<Session> session,
     if (!turn.ok()) co_return turn.status();
     if (!*turn) break;
     step.more = !planner.add((*turn)->piece);
-    if (step.more) break;
+    if (step.more) {
+      turns.put_back(std::move(**turn));
+      break;
+    }
     step.turns.push_back((*turn)->at.turn_id());
     step.up_to = (*turn)->at;
   }
   step.plan = planner.finish(model);
   co_return step;
+}
+
+// Whether the compaction before the one under way is this one.
+bool follows(const run::State& state, const tape::Compacted& compacted) {
+  const size_t count = state.compactions.size();
+  return count > 1 &&
+         state.compactions[count - 2].finished.artifact_digest() == compacted.artifact_digest();
 }
 
 // Nothing, if the provider refused before it began to write.
@@ -137,9 +144,17 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
   // A step that follows another one goes on where that one stopped.
   const bool originals = by_command && state_.compactions.size() == 1;
   const Kept kept = kept_of(*state_.turn());
-  const size_t most = by_command ? SIZE_MAX : kept.shown + kMostBehind;
-  auto planned = co_await plan_step(environment_.world.journal, session_, model.substr(slash + 1),
-                                    room, kept, most, originals);
+  Result<Step> planned = Step();
+  std::unique_ptr<UncoveredTurns> turns = std::exchange(uncovered_, nullptr);
+  if (!turns || turns->kept() != kept.turns || !follows(state_, turns->behind())) {
+    const size_t most = by_command ? SIZE_MAX : kept.shown + kMostBehind;
+    turns =
+        std::make_unique<UncoveredTurns>(environment_.world.journal, session_, kept.turns, most);
+    if (Status found = co_await turns->find(); !found.ok()) planned = found;
+  }
+  if (planned.ok() && !ended_) {
+    planned = co_await plan_step(*turns, session_, model.substr(slash + 1), room, kept, originals);
+  }
   if (ended_) co_return;
   if (!planned.ok()) {
     failed.mutable_usage();
@@ -232,6 +247,10 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
   *finished.mutable_usage() = outcome.result.usage();
   finished.set_turn(by_command ? 0 : wanted.turn);
   finished.set_more(step.more);
+  if (step.more) {
+    turns->cover(compacted, std::move(artifact));
+    uncovered_ = std::move(turns);
+  }
   ready_compaction_ = std::move(compacted);
   post(std::move(event));
 }

@@ -6,6 +6,7 @@
 #include "plugins/gateway/run_loop/context_gatherer.h"
 #include "plugins/gateway/run_loop/environment.h"
 #include "plugins/gateway/session/session.h"
+#include "plugins/gateway/session/uncovered.h"
 
 #include <deque>
 #include <functional>
@@ -181,6 +182,8 @@ class RunLoop : public std::enable_shared_from_this<RunLoop> {
   std::optional<tape::Compacted> ready_compaction_;
   std::optional<tape::Compacted> compacted_;
   std::optional<store::SessionView> new_view_;  // with the commit under way
+  // Between two steps of a compaction: what the next one goes on with.
+  std::unique_ptr<UncoveredTurns> uncovered_;
 
   // The turn in flight.
   std::string text_;

@@ -379,7 +379,10 @@ TEST(Compaction, NobodyWaitsForOneThatWouldHaveToWalkFarBack) {
   ASSERT_THAT(talk.explain(run).compactions(), SizeIs(1));
   EXPECT_THAT(talk.explain(run).compactions(0).DebugString(), HasSubstr("palyra sessions compact"));
   // Whoever asks for it gets all of it, and from then on it is kept up.
+  const size_t read = talk.house.journal.reads();
   EXPECT_THAT(talk.compact(), HasSubstr(std::to_string(said - 5) + " turns, "));
+  EXPECT_LT(talk.house.journal.reads() - read, static_cast<size_t>(said) + 100)
+      << "each turn once, and not the way to it in each of its steps";
   EXPECT_EQ(covered_by(talk, before).size(), static_cast<size_t>(said - 5));
 }
 

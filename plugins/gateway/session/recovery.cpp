@@ -324,7 +324,8 @@ Task<Result<GatewayImpl::Folded>> GatewayImpl::fold_run(std::shared_ptr<Recovery
 Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
                                       std::shared_ptr<Session> session, Folded folded) {
   if (environment_.stopping) {
-    co_return Status(Code::kUnavailable, "the daemon is stopping; the run goes on at its next start",
+    co_return Status(Code::kUnavailable,
+                     "the daemon is stopping; the run goes on at its next start",
                      PALYRA_ERROR_RETRYABLE);
   }
   run::State state = std::move(folded.state);

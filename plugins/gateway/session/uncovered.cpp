@@ -79,7 +79,17 @@ Task<Status> UncoveredTurns::read_page() {
   co_return Status();
 }
 
+void UncoveredTurns::cover(tape::Compacted compacted, tape::CompactionArtifact artifact) {
+  behind_ = std::move(compacted);
+  artifact_ = std::move(artifact);
+}
+
 Task<Result<std::optional<HistoryTurn>>> UncoveredTurns::next() {
+  if (put_back_) {
+    std::optional<HistoryTurn> turn = std::move(put_back_);
+    put_back_.reset();
+    co_return turn;
+  }
   if (!known_.empty()) {
     std::optional<HistoryTurn> turn = std::move(known_.front());
     known_.pop_front();

@@ -32,6 +32,12 @@ class UncoveredTurns {
   // The next one and what was said in it; none at the end. Turns whose tape is gone are passed
   // over.
   Task<Result<std::optional<HistoryTurn>>> next();
+  // Makes what next() gave the next one again.
+  void put_back(HistoryTurn turn) { put_back_ = std::move(turn); }
+  // A summary stands now for all that next() has given: those left follow it.
+  void cover(tape::Compacted compacted, tape::CompactionArtifact artifact);
+
+  size_t kept() const { return kept_; }
 
  private:
   Task<Result<bool>> begin_behind(tape::Compacted compacted);
@@ -44,6 +50,7 @@ class UncoveredTurns {
   const size_t most_;
   tape::Compacted behind_;
   tape::CompactionArtifact artifact_;
+  std::optional<HistoryTurn> put_back_;
   std::deque<HistoryTurn> known_;
   std::vector<tape::TurnRef> marks_;  // every 64th, newest first; those not read yet
   std::deque<FoundTurn> page_;        // oldest first
