@@ -39,8 +39,10 @@ namespace palyra::gateway {
 namespace {
 
 constexpr const char* kVersion = "0.1.0";
-// A daemon without a journal is up, too: it can say what is wrong.
+// A daemon without a journal is up, too: it can say what is wrong. A journal that is there may take
+// long to come up; one that will not come is not waited for.
 constexpr int64_t kReadyWithoutJournal = 5 * kNanosPerSecond;
+constexpr int64_t kLookForJournalEvery = 200 * kNanosPerMilli;
 constexpr int64_t kMetricsEvery = 10 * kNanosPerSecond;
 constexpr int64_t kRetentionEvery = 3600 * kNanosPerSecond;
 
@@ -255,6 +257,7 @@ class GatewayPlugin : public Plugin {
 
   void journal_changed(bool added) {
     ++bring_up_;
+    journal_is_here_ = added;
     if (added) {
       host().spawn(bring_up(bring_up_));
     } else if (server_) {
@@ -331,7 +334,14 @@ class GatewayPlugin : public Plugin {
   }
 
   Task<void> ready_without_journal() {
-    co_await sleep_until(host().executor(), host().clock().mono_now() + kReadyWithoutJournal);
+    const int64_t until = host().clock().mono_now() + kReadyWithoutJournal;
+    bool comes = true;
+    while (!said_ready_ && comes && host().clock().mono_now() < until) {
+      // Looked at before the pause: what has just been published is on its way to the lane.
+      comes = more_to_start(host().describe_daemon("plugins"));
+      co_await sleep_until(host().executor(), host().clock().mono_now() + kLookForJournalEvery);
+      comes = comes || journal_is_here_;
+    }
     if (!said_ready_) {
       host().warn("no journal yet: only health, doctor, configuration and the plugin list answer");
     }
@@ -411,6 +421,7 @@ class GatewayPlugin : public Plugin {
   std::unique_ptr<ServiceWatch> journal_watch_;
   std::unique_ptr<GatewayMetrics> metrics_;
   uint64_t bring_up_ = 0;  // the current attempt; an older one ends itself
+  bool journal_is_here_ = false;
   bool recovered_ = false;
   bool said_ready_ = false;
   bool retention_runs_ = false;

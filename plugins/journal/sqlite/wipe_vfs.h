@@ -9,9 +9,9 @@ namespace palyra::journal::sqlite {
 // to page to balance a tree their old bytes stay in that space, of rows that may be erased later.
 // Copies in the write-ahead log go when it is cleared. (https://sqlite.org/fileformat2.html, 1.6)
 //
-// For auto-vacuum databases with pages of kPageSize, which every store is, up to kMostWiped bytes:
-// in larger ones another kind of page could be taken for a B-tree's. Registered at the first call.
-// [any]
+// For auto-vacuum databases with pages of kPageSize, as every store is made, up to kMostWiped
+// bytes: in larger ones another kind of page could be taken for a B-tree's. Registered at the first
+// call. [any]
 const char* wipe_vfs();
 
 // A page that is no B-tree's begins with the number of another page, whose first byte is as a
