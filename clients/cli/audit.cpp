@@ -4,6 +4,7 @@
 #include "clients/cli/interrupt.h"
 #include "clients/cli/public_key.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
 #include "palyra/gateway/v1/audit.grpc.pb.h"
 
 #include <algorithm>
@@ -98,14 +99,15 @@ int conclude(const GlobalOptions& global, const api::VerifyStoreResult& result) 
   if (global.output != Output::kText) {
     std::printf("%s\n", to_json(result, global.output == Output::kJson).c_str());
   } else {
-    std::printf("%s %llu records, %llu erased, %llu checkpoints\n",
+    std::printf("%s %s, %llu erased, %s\n",
                 result.ok() ? styled(Style::kGreen, "verified").c_str()
                             : styled(Style::kRed, "damaged").c_str(),
-                ull(result.records()), ull(result.erased()), ull(result.checkpoints()));
+                counted(result.records(), "record").c_str(), ull(result.erased()),
+                counted(result.checkpoints(), "checkpoint").c_str());
     if (result.checkpoint_number() > 0) {
-      std::printf("Checkpoint %llu of %s is the last; %llu records are newer.\n",
+      std::printf("Checkpoint %llu of %s is the last; newer than that: %s.\n",
                   ull(result.checkpoint_number()), local_time(result.checkpoint_time_ms()).c_str(),
-                  ull(result.uncovered()));
+                  counted(result.uncovered(), "record").c_str());
     }
     if (!global.quiet) {
       for (const std::string& note : result.notes()) {
@@ -114,8 +116,7 @@ int conclude(const GlobalOptions& global, const api::VerifyStoreResult& result) 
     }
   }
   if (result.ok()) return kExitOk;
-  const std::string places =
-      result.bad() == 1 ? "1 place is" : std::to_string(result.bad()) + " places are";
+  const std::string places = counted(result.bad(), "place") + (result.bad() == 1 ? " is" : " are");
   return complain(places + " damaged; keep this store for the investigation and restore a backup",
                   kExitDamaged);
 }
@@ -161,9 +162,9 @@ int audit_verify(const GlobalOptions& global, const AuditOptions& options) {
       }
     }
     if (event.has_result()) result = event.result();
-    bar.draw(event.position(), event.up_to(), event.bytes(),
-             std::to_string(event.records()) + " records, " + std::to_string(event.checkpoints()) +
-                 " checkpoints");
+    bar.draw(
+        event.position(), event.up_to(), event.bytes(),
+        counted(event.records(), "record") + ", " + counted(event.checkpoints(), "checkpoint"));
   }
   bar.clear();
   if (interrupt.seen() && !result) {
@@ -224,7 +225,7 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
                    ull(range.first_seq()), ull(range.last_seq()), one_line(range.stream()).c_str(),
                    one_line(range.file()).c_str());
     }
-    bar.draw(0, 0, bytes, std::to_string(chunk.records()) + " records");
+    bar.draw(0, 0, bytes, counted(chunk.records(), "record"));
   }
   bar.clear();
   if (!written || interrupt.seen()) context->TryCancel();
@@ -241,9 +242,10 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
     return code;
   }
   std::fprintf(stderr,
-               "%llu records of %llu streams in %s; verify it with:\n"
+               "%s of %s in %s; verify it with:\n"
                "  palyra-audit-verify --key KEY %s     (KEY: palyra audit key)\n",
-               ull(chunk.records()), ull(chunk.streams()), options.file.c_str(),
+               counted(chunk.records(), "record").c_str(),
+               counted(chunk.streams(), "stream").c_str(), options.file.c_str(),
                options.file.c_str());
   return missing > 0 ? incomplete(missing) : static_cast<int>(kExitOk);
 }

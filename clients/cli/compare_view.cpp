@@ -2,6 +2,7 @@
 
 #include "clients/cli/terminal.h"
 #include "clients/cli/text.h"
+#include "clients/cli/words.h"
 
 #include <algorithm>
 #include <sys/ioctl.h>
@@ -55,10 +56,6 @@ std::vector<std::string> lines_of(const api::ComparedTurn& turn, size_t width) {
   add("> ", turn.message(), turn.message_bytes());
   add("< ", turn.answer(), turn.answer_bytes());
   return lines;
-}
-
-std::string turns(uint32_t count) {
-  return std::to_string(count) + (count == 1 ? " turn" : " turns");
 }
 
 }  // namespace
@@ -146,8 +143,8 @@ std::string render(const api::CompareSessionsResponse& comparison, const std::st
       for (const auto& line : lines_of(turn, column)) out += "+ " + line + "\n";
     }
   }
-  return out + "since then: " + turns(comparison.left_turns()) + " against " +
-         turns(comparison.right_turns()) + "\n";
+  return out + "since then: " + counted(comparison.left_turns(), "turn") + " against " +
+         counted(comparison.right_turns(), "turn") + "\n";
 }
 
 }  // namespace palyra::cli

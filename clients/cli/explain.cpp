@@ -2,6 +2,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -113,7 +114,7 @@ void print_compaction(const api::ExplainedCompaction& compaction) {
               trigger_word(compaction.trigger()));
   if (compaction.has_finished()) {
     const auto& finished = compaction.finished();
-    std::printf("  %u turns, %lld -> %lld tokens\n", finished.turns(),
+    std::printf("  %s, %lld -> %lld tokens\n", counted(finished.turns(), "turn").c_str(),
                 static_cast<long long>(finished.tokens_before()),
                 static_cast<long long>(finished.tokens_after()));
   } else if (compaction.has_failure()) {

@@ -3,6 +3,7 @@
 #include "clients/cli/compare_view.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
 #include "palyra/gateway/v1/replay.grpc.pb.h"
 
 #include <cerrno>
@@ -98,10 +99,9 @@ std::string verdict_words(const api::ReplayReport& report) {
 }
 
 void print_report(const api::ReplayReport& report) {
-  std::printf("%s %s: %llu records, %llu decisions compared, %llu differ\n",
-              one_line(report.run_id()).c_str(), verdict_words(report).c_str(),
-              static_cast<unsigned long long>(report.records()),
-              static_cast<unsigned long long>(report.compared()),
+  std::printf("%s %s: %s, %s compared, %llu differ\n", one_line(report.run_id()).c_str(),
+              verdict_words(report).c_str(), counted(report.records(), "record").c_str(),
+              counted(report.compared(), "decision").c_str(),
               static_cast<unsigned long long>(report.divergence_count()));
   for (const auto& divergence : report.divergences()) {
     std::printf("  %s\n", line_of(divergence).c_str());
@@ -290,7 +290,7 @@ int replay_all(Connection& connection, ReplayStub& stub, const ReplayOptions& op
           report.divergences_size() == 0 ? "" : (": " + line_of(report.divergences(0))).c_str());
     }
     if (event.has_report() && ++runs % 100 == 0) {
-      progress.describe("replaying: " + std::to_string(runs) + " runs");
+      progress.describe("replaying: " + counted(runs, "run"));
     }
   }
   const auto status = reader->Finish();
@@ -299,14 +299,12 @@ int replay_all(Connection& connection, ReplayStub& stub, const ReplayOptions& op
   if (output == Output::kJson) std::printf(first ? "[]\n" : "]\n");
   if (output == Output::kText) {
     std::printf(
-        "%llu runs: %llu the same, %llu diverged, %llu of other versions, %llu erased; "
-        "%llu decisions compared\n",
-        static_cast<unsigned long long>(summary.runs()),
-        static_cast<unsigned long long>(summary.same()),
+        "%s: %llu the same, %llu diverged, %llu of other versions, %llu erased; %s compared\n",
+        counted(summary.runs(), "run").c_str(), static_cast<unsigned long long>(summary.same()),
         static_cast<unsigned long long>(summary.diverged()),
         static_cast<unsigned long long>(summary.other_version()),
         static_cast<unsigned long long>(summary.erased()),
-        static_cast<unsigned long long>(summary.compared()));
+        counted(summary.compared(), "decision").c_str());
   }
   return summary.diverged() == 0 ? kExitOk : kExitRunFailed;
 }

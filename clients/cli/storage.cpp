@@ -1,6 +1,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
 #include "palyra/gateway/v1/storage.grpc.pb.h"
 
 #include <cstdio>
@@ -51,8 +52,8 @@ int erase(const GlobalOptions& global, const std::string& what, const Request& r
   if (global.output != Output::kText) {
     std::printf("%s\n", to_json(response, global.output == Output::kJson).c_str());
   } else {
-    std::printf("Erased %s: %u runs. Backups and archived logs made before still have it.\n",
-                what.c_str(), response.runs());
+    std::printf("Erased %s: %s. Backups and archived logs made before still have it.\n",
+                what.c_str(), counted(response.runs(), "run").c_str());
     if (!response.pending().empty()) {
       std::printf("Not overwritten yet, and tried again every minute: %s\n",
                   one_line(response.pending()).c_str());
@@ -68,7 +69,7 @@ int print_status(const api::StorageStatus& status) {
   line("disk free", size_words(status.disk_free_bytes()) + ", " +
                         size_words(status.min_free_bytes()) + " kept in reserve");
   line("archive", status.archive_location() + ", " + std::to_string(status.archived_segments()) +
-                      " files, " + std::to_string(status.archived_records()) + " records, " +
+                      " files, " + counted(status.archived_records(), "record") + ", " +
                       size_words(status.archive_bytes()));
   const auto& retention = status.retention();
   std::string rules;
@@ -82,7 +83,7 @@ int print_status(const api::StorageStatus& status) {
   line("retention", rules.empty() ? "off" : rules);
   if (retention.last_pass_ms() > 0) {
     line("last pass", local_time(retention.last_pass_ms()) + ", " +
-                          std::to_string(retention.sessions()) + " sessions archived so far");
+                          counted(retention.sessions(), "session") + " archived so far");
   }
   if (!retention.problem().empty()) line("problem", retention.problem());
   if (status.pending_erasures() > 0) {
@@ -144,16 +145,14 @@ int storage_archive(const GlobalOptions& global, int older_than_days, bool dry_r
   if (global.output != Output::kText) {
     std::printf("%s\n", to_json(all, global.output == Output::kJson).c_str());
   } else if (dry_run) {
-    std::printf("%llu sessions would be archived, %llu have a run that has not ended.\n",
-                static_cast<unsigned long long>(all.sessions()),
-                static_cast<unsigned long long>(all.skipped()));
+    std::printf("To be archived: %s; with a run that has not ended: %s.\n",
+                counted(all.sessions(), "session").c_str(),
+                counted(all.skipped(), "session").c_str());
   } else {
-    std::printf(
-        "Archived %llu records of %llu sessions: %s in %s of files. Next: palyra storage "
-        "vacuum\n",
-        static_cast<unsigned long long>(all.records()),
-        static_cast<unsigned long long>(all.sessions()), size_words(all.payload_bytes()).c_str(),
-        size_words(all.file_bytes()).c_str());
+    std::printf("Archived %s of %s: %s in %s of files. Next: palyra storage vacuum\n",
+                counted(all.records(), "record").c_str(),
+                counted(all.sessions(), "session").c_str(), size_words(all.payload_bytes()).c_str(),
+                size_words(all.file_bytes()).c_str());
   }
   return kExitOk;
 }

@@ -1,6 +1,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/words.h"
 
 #include <google/protobuf/util/json_util.h>
 
@@ -89,8 +90,8 @@ int export_tape(const GlobalOptions& global, const std::string& id, bool session
     std::remove(temporary.c_str());
     return code;
   }
-  std::fprintf(stderr, "%llu records in %s; docs/audit-format.md says how to verify them.\n",
-               static_cast<unsigned long long>(entries), file.c_str());
+  std::fprintf(stderr, "%s in %s; docs/audit-format.md says how to verify them.\n",
+               counted(entries, "record").c_str(), file.c_str());
   return kExitOk;
 }
 
@@ -110,8 +111,8 @@ int verify_tape(const GlobalOptions& global, const std::string& id, bool session
   } else if (response.ok()) {
     std::string erased;
     if (response.erased() > 0) erased = ", " + std::to_string(response.erased()) + " erased";
-    std::printf("%s %llu records%s, head %s\n", styled(Style::kGreen, "verified").c_str(),
-                static_cast<unsigned long long>(response.records()), erased.c_str(),
+    std::printf("%s %s%s, head %s\n", styled(Style::kGreen, "verified").c_str(),
+                counted(response.records(), "record").c_str(), erased.c_str(),
                 response.head_hash().substr(0, 16).c_str());
   }
   if (response.ok()) return kExitOk;

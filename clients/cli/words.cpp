@@ -39,4 +39,8 @@ tape::v1::QueueMode queue_mode(const std::string& word) {
   return tape::v1::QUEUE_MODE_UNSPECIFIED;
 }
 
+std::string counted(uint64_t number, const std::string& noun) {
+  return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
 }  // namespace palyra::cli

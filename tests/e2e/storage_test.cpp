@@ -81,7 +81,7 @@ TEST(Storage, AnArchivedSessionReadsAndVerifiesAndIsErasedFromItsFilesToo) {
   ASSERT_TRUE(daemon.start()) << daemon.log();
   const Said said = say(daemon, std::string("/echo the password is ") + kSecret);
   const Finished dry = daemon.cli({"storage", "archive", "--older-than", "0", "--dry-run"});
-  EXPECT_THAT(dry.out, HasSubstr("1 sessions would be archived")) << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("To be archived: 1 session;")) << dry.err;
   ASSERT_EQ(daemon.cli({"storage", "archive", "--older-than", "0"}).exit_code, 0);
   EXPECT_THAT(daemon.cli({"tape", "show", said.run}).out, HasSubstr("segment_closed"));
   EXPECT_THAT(daemon.cli({"tape", "export", said.run}).out, HasSubstr(said.run));
