@@ -2,8 +2,6 @@
 #include "tests/e2e/cli_fixture.h"
 #include "tests/e2e/run_client.h"
 
-#include <signal.h>
-
 namespace palyra::e2e {
 namespace {
 
@@ -134,12 +132,12 @@ TEST_F(CliTest, CtrlCAtAQuestionCancelsTheRunToo) {
 TEST_F(CliTest, TheSecondCtrlCLeavesADaemonThatDoesNotAnswer) {
   const auto screen = terminal({"run", "please hang"});
   ASSERT_TRUE(screen->wait_for("I think")) << screen->shown();
-  kill(daemon_.pid(), SIGSTOP);
+  daemon_.freeze();
   screen->type("\x03");
   EXPECT_TRUE(screen->wait_for("Ctrl-C again to leave")) << screen->shown();
   screen->type("\x03");
   EXPECT_EQ(screen->finish(), 130) << screen->shown();
-  kill(daemon_.pid(), SIGCONT);
+  daemon_.thaw();
 }
 
 }  // namespace

@@ -270,6 +270,14 @@ int Daemon::stop() {
   return wait();
 }
 
+void Daemon::freeze() {
+  ::kill(pid_, SIGSTOP);
+  int status = 0;
+  waitpid(pid_, &status, WUNTRACED);
+}
+
+void Daemon::thaw() { ::kill(pid_, SIGCONT); }
+
 int Daemon::wait() {
   if (pid_ <= 0) return -1;
   int status = 0;

@@ -72,6 +72,8 @@ class Daemon {
   bool await_ready();
   void kill_now();  // SIGKILL, and waits
   int stop();       // SIGTERM, and waits; the exit code
+  void freeze();    // SIGSTOP, and waits until no thread of it runs
+  void thaw();      // SIGCONT
   // Waits for the end of a daemon that was told to stop or failed.
   int wait();
   pid_t pid() const { return pid_; }
