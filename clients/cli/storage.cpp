@@ -68,8 +68,8 @@ int print_status(const api::StorageStatus& status) {
                           (status.incremental() ? "" : "; see docs/operators.md"));
   line("disk free", size_words(status.disk_free_bytes()) + ", " +
                         size_words(status.min_free_bytes()) + " kept in reserve");
-  line("archive", status.archive_location() + ", " + std::to_string(status.archived_segments()) +
-                      " files, " + counted(status.archived_records(), "record") + ", " +
+  line("archive", status.archive_location() + ", " + counted(status.archived_segments(), "file") +
+                      ", " + counted(status.archived_records(), "record") + ", " +
                       size_words(status.archive_bytes()));
   const auto& retention = status.retention();
   std::string rules;

@@ -148,7 +148,9 @@ void Supervisor::stop() {
   // serves until the last of the others is gone.
   const auto end = [&](Instance& instance) {
     const Status drained = instance.drain(deadline);
-    if (!drained.ok()) shared_.log->error(drained.message());
+    // Out of time, or hanging.
+    if (!drained.ok() && !instance.abandoned()) shared_.log->warn(drained.message());
+    if (instance.abandoned()) shared_.log->error(drained.message());
     const Status stopped = instance.stop();
     if (!stopped.ok()) shared_.log->error(stopped.message());
     return stopped.ok() ? drained : stopped;

@@ -76,4 +76,9 @@ class Environment {
   TaskScope tasks;
 };
 
+// What is said of a run that a stop of the daemon cuts off.
+inline Status cut_off_by_stop() {
+  return Status(Code::kUnavailable, "the daemon is stopping; the run goes on at its next start");
+}
+
 }  // namespace palyra::gateway

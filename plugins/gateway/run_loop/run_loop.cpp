@@ -98,8 +98,7 @@ Task<void> RunLoop::run(Opening opening) {
     if (!status.ok()) break;
   }
   if (environment_.stopping && status.ok() && !state_.terminal()) {
-    status =
-        Status(Code::kUnavailable, "the daemon is stopping; the run goes on at its next start");
+    status = cut_off_by_stop();
   }
   abandon(status);
   if (on_end) std::exchange(on_end, nullptr)(status);

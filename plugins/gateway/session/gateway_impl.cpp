@@ -236,7 +236,7 @@ Gateway::Load GatewayImpl::load() const {
 Task<void> GatewayImpl::shutdown() {
   environment_.stopping = true;
   draining_ = true;
-  const Status why(Code::kUnavailable, "the daemon is stopping; the run goes on at its next start");
+  const Status why = cut_off_by_stop();
   auto runs = std::exchange(runs_, {});
   for (auto& [id, loop] : runs) loop->abandon(why);
   environment_.tasks.clear();

@@ -323,11 +323,7 @@ Task<Result<GatewayImpl::Folded>> GatewayImpl::fold_run(std::shared_ptr<Recovery
 
 Task<Status> GatewayImpl::recover_run(std::shared_ptr<Recovery> recovery,
                                       std::shared_ptr<Session> session, Folded folded) {
-  if (environment_.stopping) {
-    co_return Status(Code::kUnavailable,
-                     "the daemon is stopping; the run goes on at its next start",
-                     PALYRA_ERROR_RETRYABLE);
-  }
+  if (environment_.stopping) co_return cut_off_by_stop();
   run::State state = std::move(folded.state);
   if (!state.exists() || state.terminal()) co_return Status();
   const std::string run_id = state.run_id();

@@ -85,11 +85,6 @@ void UncoveredTurns::cover(tape::Compacted compacted, tape::CompactionArtifact a
 }
 
 Task<Result<std::optional<HistoryTurn>>> UncoveredTurns::next() {
-  if (put_back_) {
-    std::optional<HistoryTurn> turn = std::move(put_back_);
-    put_back_.reset();
-    co_return turn;
-  }
   if (!known_.empty()) {
     std::optional<HistoryTurn> turn = std::move(known_.front());
     known_.pop_front();

@@ -33,7 +33,7 @@ class UncoveredTurns {
   // over.
   Task<Result<std::optional<HistoryTurn>>> next();
   // Makes what next() gave the next one again.
-  void put_back(HistoryTurn turn) { put_back_ = std::move(turn); }
+  void put_back(HistoryTurn turn) { known_.push_front(std::move(turn)); }
   // A summary stands now for all that next() has given: those left follow it.
   void cover(tape::Compacted compacted, tape::CompactionArtifact artifact);
 
@@ -50,8 +50,7 @@ class UncoveredTurns {
   const size_t most_;
   tape::Compacted behind_;
   tape::CompactionArtifact artifact_;
-  std::optional<HistoryTurn> put_back_;
-  std::deque<HistoryTurn> known_;
+  std::deque<HistoryTurn> known_;     // come before those of the pages
   std::vector<tape::TurnRef> marks_;  // every 64th, newest first; those not read yet
   std::deque<FoundTurn> page_;        // oldest first
 };

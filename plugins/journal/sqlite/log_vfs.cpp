@@ -91,9 +91,7 @@ constexpr Methods kLogMethods = [] {
 }();
 
 int open_file(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
-  sqlite3_vfs* const next = next_vfs();
-  if ((flags & SQLITE_OPEN_WAL) == 0) return next->xOpen(next, name, file, flags, out_flags);
-  return LogFile::open(next, &kLogMethods, name, file, flags, out_flags);
+  return LogFile::open(next_vfs(), SQLITE_OPEN_WAL, &kLogMethods, name, file, flags, out_flags);
 }
 
 }  // namespace

@@ -125,9 +125,8 @@ constexpr Methods kAheadMethods = [] {
 }();
 
 int open_ahead(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
-  sqlite3_vfs* const next = next_vfs();
-  if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return next->xOpen(next, name, file, flags, out_flags);
-  return AheadFile::open(next, &kAheadMethods, name, file, flags, out_flags);
+  return AheadFile::open(next_vfs(), SQLITE_OPEN_MAIN_DB, &kAheadMethods, name, file, flags,
+                         out_flags);
 }
 
 void turn(Database& db, bool on) {

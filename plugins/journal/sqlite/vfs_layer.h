@@ -17,9 +17,11 @@ struct LayerFile {
 
   static LayerFile* of(sqlite3_file* file) { return reinterpret_cast<LayerFile*>(file); }
 
-  // Opens the real file in `next` and puts `methods` in front of it.
-  static int open(sqlite3_vfs* next, const sqlite3_io_methods* methods, sqlite3_filename name,
-                  sqlite3_file* file, int flags, int* out_flags) {
+  // Opens the real file in `next` and, if it is of `kind` (SQLITE_OPEN_MAIN_DB, ...), puts
+  // `methods` in front of it.
+  static int open(sqlite3_vfs* next, int kind, const sqlite3_io_methods* methods,
+                  sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
+    if ((flags & kind) == 0) return next->xOpen(next, name, file, flags, out_flags);
     LayerFile* const self = of(file);
     self->base.pMethods = nullptr;
     self->real = reinterpret_cast<sqlite3_file*>(self + 1);

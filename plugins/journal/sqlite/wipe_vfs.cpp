@@ -53,17 +53,26 @@ class Wiped {
   int write(const void* data, int size, sqlite3_int64 offset) {
     return file_->pMethods->xWrite(file_, wiped(data, size, offset), size, offset);
   }
+  int sync(int flags) {
+    measured_ = false;
+    return file_->pMethods->xSync(file_, flags);
+  }
 
  private:
+  // Measured once for all pages between two syncs, which a checkpoint has.
+  bool is_small() {
+    if (!measured_) {
+      sqlite3_int64 bytes = 0;
+      small_ = file_->pMethods->xFileSize(file_, &bytes) == SQLITE_OK && bytes < kMostWiped;
+      measured_ = true;
+    }
+    return small_;
+  }
   const void* wiped(const void* data, int size, sqlite3_int64 offset) {
     if (size != kPage || offset % kPage != 0 || offset >= kMostWiped) return data;
     const auto* const page = static_cast<const uint8_t*>(data);
     const Space space = unallocated(page, offset);
-    if (space.begin == space.end) return data;
-    sqlite3_int64 file_bytes = 0;
-    if (file_->pMethods->xFileSize(file_, &file_bytes) != SQLITE_OK || file_bytes >= kMostWiped) {
-      return data;
-    }
+    if (space.begin == space.end || !is_small()) return data;
     // SQLite's page is not ours to change.
     std::memcpy(page_.data(), page, static_cast<size_t>(space.begin));
     std::memset(page_.data() + space.begin, 0, static_cast<size_t>(space.end - space.begin));
@@ -72,6 +81,8 @@ class Wiped {
   }
 
   sqlite3_file* const file_;
+  bool measured_ = false;
+  bool small_ = false;
   std::array<uint8_t, kPageSize> page_;
 };
 
@@ -86,16 +97,18 @@ int write_wiped(sqlite3_file* file, const void* data, int size, sqlite3_int64 of
   return WipedFile::of(file)->state->write(data, size, offset);
 }
 
+int sync_wiped(sqlite3_file* file, int flags) { return WipedFile::of(file)->state->sync(flags); }
+
 constexpr sqlite3_io_methods kWipedMethods = [] {
   sqlite3_io_methods methods = WipedFile::methods();
   methods.xWrite = &write_wiped;
+  methods.xSync = &sync_wiped;
   return methods;
 }();
 
 int open_wiped(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* file, int flags, int* out_flags) {
-  sqlite3_vfs* const real = system_vfs();
-  if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return real->xOpen(real, name, file, flags, out_flags);
-  return WipedFile::open(real, &kWipedMethods, name, file, flags, out_flags);
+  return WipedFile::open(system_vfs(), SQLITE_OPEN_MAIN_DB, &kWipedMethods, name, file, flags,
+                         out_flags);
 }
 
 }  // namespace

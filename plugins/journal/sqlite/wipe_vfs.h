@@ -16,7 +16,7 @@ const char* wipe_vfs();
 
 // A page that is no B-tree's begins with the number of another page, whose first byte is as a
 // B-tree page's only from page 2^25 on (128 GiB). Half of it, as pages are numbered before they
-// are written.
+// are written, and the size is looked at once between two syncs.
 constexpr long long kMostWiped = 64LL << 30;
 
 }  // namespace palyra::journal::sqlite
