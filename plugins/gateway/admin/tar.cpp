@@ -1,19 +1,21 @@
 #include "plugins/gateway/admin/tar.h"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace palyra::gateway::tar {
 namespace {
 
+std::string octal(uint64_t value, size_t digits) {
+  std::string out(digits, '0');
+  for (; digits > 0; value >>= 3) out[--digits] = static_cast<char>('0' + (value & 7));
+  return out;
+}
+
 // Twelve bytes: eleven octal digits, or the number in base 256 behind a byte 0x80.
 std::string number(uint64_t value) {
   constexpr uint64_t kMostOctal = (uint64_t{1} << 33) - 1;
+  if (value <= kMostOctal) return octal(value, 11) + '\0';
   std::string field(12, '\0');
-  if (value <= kMostOctal) {
-    std::snprintf(field.data(), field.size(), "%011llo", static_cast<unsigned long long>(value));
-    return field;
-  }
   field[0] = '\x80';
   for (size_t i = 0; i < sizeof value; ++i) {
     field[field.size() - 1 - i] = static_cast<char>(value >> (8 * i));
@@ -42,9 +44,7 @@ std::string header(const std::string& directory, const std::string& name, uint64
   put(block, 345, 155, directory);
   unsigned sum = 0;
   for (const char c : block) sum += static_cast<unsigned char>(c);
-  char digits[8];
-  std::snprintf(digits, sizeof digits, "%06o", sum & 0777777u);
-  put(block, 148, 8, std::string(digits, 7) + ' ');
+  put(block, 148, 8, octal(sum, 6) + '\0' + ' ');
   return block;
 }
 
