@@ -185,6 +185,14 @@ Status StoreCheck::add(const ScannedRow& row) {
   return {};
 }
 
+Status StoreCheck::add_hidden(const ScannedRow& row, int64_t position) {
+  Result<Stream*> found = stream(row.stream);
+  if (!found.ok()) return found.status();
+  bad(**found, row, row.seq,
+      "is hidden at position " + std::to_string(position) + ", where the journal puts none");
+  return {};
+}
+
 Result<bool> HeadsWindow::add(const ScannedRow& row) {
   if (rows_ == kMaxWindow) return false;
   auto found = entries_.find(row.stream);

@@ -62,6 +62,8 @@ class StoreCheck {
 
   // Positions grow. An error is the disk's, not the store's.
   Status add(const ScannedRow& row);
+  // Of the row only its stream and seq: it is where no pass comes to.
+  Status add_hidden(const ScannedRow& row, int64_t position);
   // The page has done its share of work.
   bool full() const;
   // No row follows up to this position.

@@ -50,6 +50,7 @@ AuditReader::AuditReader(Database& db, Archive& archive)
       marks_(db.prepare("SELECT r.type, p.data FROM record r JOIN payload p ON "
                         "p.position=r.position WHERE r.stream=? AND r.type IN "
                         "('erased','segment_closed') ORDER BY r.seq")),
+      hidden_(db.prepare("SELECT stream, seq, position FROM record WHERE position<1")),
       pass_(db.prepare("SELECT r.position FROM record r LEFT JOIN payload p ON "
                        "p.position=r.position WHERE r.position>=? AND r.position<=? AND "
                        "check_row(r.stream, r.seq, r.position, r.type, r.wall_time_ns, "
@@ -122,6 +123,19 @@ void AuditReader::check_row(sqlite3_context* context, int, sqlite3_value** value
   sqlite3_result_int(context, !self.check_status_.ok() || self.check_->full());
 }
 
+// The journal's positions begin with 1; what is before them no page would come to.
+Status AuditReader::find_hidden(StoreCheck& check) {
+  const Rows rows(hidden_);
+  int code = 0;
+  while ((code = hidden_.step()) == SQLITE_ROW) {
+    ScannedRow row;
+    row.stream = hidden_.integer(0);
+    row.seq = hidden_.unsigned_integer(1);
+    if (Status status = check.add_hidden(row, hidden_.integer(2)); !status.ok()) return status;
+  }
+  return code == SQLITE_DONE ? Status() : db_.status(code);
+}
+
 Result<v1::VerifyStoreResponse> AuditReader::verify(const v1::VerifyStoreRequest& request,
                                                     uint64_t position) {
   v1::VerifyStoreResponse page;
@@ -132,6 +146,9 @@ Result<v1::VerifyStoreResponse> AuditReader::verify(const v1::VerifyStoreRequest
   const ReadAhead ahead(db_);
   check_ = &check;
   check_status_ = {};
+  if (from == 1) {
+    if (Status status = find_hidden(check); !status.ok()) return status;
+  }
   const Rows rows(pass_);
   const int code = pass_.bind(1, std::min<uint64_t>(from, INT64_MAX)).bind(2, up_to).step();
   if (!check_status_.ok()) return check_status_;

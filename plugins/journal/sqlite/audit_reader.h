@@ -32,6 +32,7 @@ class AuditReader : private Places {
   // Gives pass_ its function check_row(). Returns the connection, for the members that follow.
   static Database& with_check_row(Database& db, AuditReader* self);
   static void check_row(sqlite3_context* context, int, sqlite3_value** values);
+  Status find_hidden(StoreCheck& check);
   Status look_up(const v1::StreamSeq& at, v1::HeadsResponse& response);
 
   Status look_up_archived(const v1::StreamSeq& at, v1::HeadsResponse& response);
@@ -41,7 +42,7 @@ class AuditReader : private Places {
   // Of the pass under way.
   StoreCheck* check_ = nullptr;
   Status check_status_;
-  Statement name_, before_, marks_, pass_, window_, at_, list_, last_, first_;
+  Statement name_, before_, marks_, hidden_, pass_, window_, at_, list_, last_, first_;
 };
 
 }  // namespace palyra::journal::sqlite

@@ -59,6 +59,15 @@ const Change kChanges[] = {
      "c", 2, "does not follow"},
     {"RenamedStream", "UPDATE stream SET name='d' WHERE name='c'", "d", 1, "hash mismatch"},
     {"LostStreamRow", "DELETE FROM stream WHERE name='c'", "(unnamed stream 3)", 1, "its stream"},
+    {"MovedOutOfSight", "UPDATE record SET position=-7 WHERE position=5", "a", 3,
+     "is hidden at position -7", 1},
+    {"MovedOutOfSightAndTheHoleFilled",
+     "UPDATE payload SET position=0, data='other' WHERE position=5; "
+     "UPDATE record SET position=0 WHERE position=5; "
+     "INSERT INTO record SELECT 5, stream, 2, type, wall_time_ns, payload_digest, hash, hash FROM "
+     "record WHERE position=11; INSERT INTO payload SELECT 5, salt, data FROM payload WHERE "
+     "position=11",
+     "a", 3, "is hidden at position 0"},
     // The chain alone cannot tell these; the positions show that something is missing.
     {"TruncatedStream", "DELETE FROM record WHERE position IN (7,9)", "", 0, "", 2},
     {"WholeStream", "DELETE FROM record WHERE stream=2; DELETE FROM stream WHERE name='b'", "", 0,
