@@ -1,6 +1,7 @@
 #include "plugins/common/digest/digest.h"
 #include "plugins/journal/backup/disk_keeper.h"
 #include "plugins/journal/backup/read.h"
+#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/backup/testing.h"
 
 #include <sqlite3.h>
@@ -68,11 +69,36 @@ class BackupTest : public testing::Test {
     ASSERT_TRUE(files::write(manifest_of(backups_, name), to_json(manifest)).ok());
   }
   std::string file(const std::string& name) const { return database_of(backups_, name); }
+  std::vector<std::string> files_there() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(backups_)) {
+      names.push_back(entry.path().filename());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  // Moves the beginning of run/1 into a file of the archive; its path.
+  std::string archive_some() {
+    v1::ArchiveRequest request;
+    request.set_stream("run/1");
+    request.set_up_to_seq(20);
+    const auto archived = store_.archive(request);
+    EXPECT_TRUE(archived.ok()) << archived.status().to_string();
+    return std::filesystem::directory_iterator(segments_)->path();
+  }
+  Result<Manifest> create_all(const std::string& name, int64_t after_ms = 0) {
+    return backup::create({.store = store_path_,
+                           .directory = backups_,
+                           .name = name,
+                           .wall_ms = kWallMs + after_ms,
+                           .segments = segments_});
+  }
 
   static constexpr int64_t kWallMs = 1'769'000'000'000;
   sqlite::TestDirectory directory_;
   const std::string store_path_ = directory_.store();
   const std::string backups_ = directory_.path() + "/backups";
+  const std::string segments_ = directory_.path() + "/segments";
   DiskStore store_{store_path_};
 };
 
@@ -354,17 +380,175 @@ TEST_F(BackupTest, TheFilesOfArchivedSegmentsAreKeptOnceForAllBackups) {
   EXPECT_EQ(store_.read(contract::read("run/1", 1, 1))->records_size(), 1) << "brought back";
 }
 
-TEST_F(BackupTest, PiecesAreOfABackupAndOfNothingElse) {
+TEST_F(BackupTest, PruningNeverTakesWhatTheStoreItselfReads) {
   write_some(30);
-  v1::ArchiveRequest request;
-  request.set_stream("run/1");
-  request.set_up_to_seq(20);
-  ASSERT_TRUE(store_.archive(request).ok());
+  const std::string live = archive_some();
+  // The store's directory as that of backups, by its name and by another one.
+  const std::string alias = directory_.path() + "/alias";
+  std::filesystem::create_directory_symlink(directory_.path(), alias);
+  std::filesystem::create_directory(backups_);
+  std::filesystem::create_directory_symlink(segments_, backups_ + "/segments");
+  for (const std::string& directory : {directory_.path(), alias + "/.", backups_}) {
+    SCOPED_TRACE(directory);
+    for (const std::string name : {"one", "two"}) {
+      ASSERT_TRUE(backup::create({store_path_, directory, name, kWallMs}).ok());
+    }
+    const auto made = backup::create({.store = store_path_,
+                                      .directory = directory,
+                                      .name = "",
+                                      .wall_ms = kWallMs,
+                                      .segments = segments_ + "/"});
+    EXPECT_EQ(made.status().code(), Code::kFailedPrecondition);
+    const Status refused = prune(directory, 1, "", segments_).status();
+    EXPECT_EQ(refused.code(), Code::kFailedPrecondition);
+    EXPECT_NE(refused.message().find("backup_dir"), std::string::npos) << refused.message();
+    EXPECT_EQ(list_backups(directory)->size(), 2u);
+    EXPECT_TRUE(files::exists(live));
+    for (const std::string name : {"one", "two"}) {
+      std::filesystem::remove(database_of(directory, name));
+      std::filesystem::remove(manifest_of(directory, name));
+    }
+  }
+}
+
+TEST_F(BackupTest, PruningRemovesNothingThatItDoesNotKnow) {
+  write_some(30);
+  const std::string needed = std::filesystem::path(archive_some()).filename();
+  const std::string unused = std::string(64, 'a') + ".ndjson.gz";
+  const std::string cut = std::string(64, 'b') + ".ndjson.gz.part";
+  ASSERT_TRUE(create_all("one").ok());
+  ASSERT_TRUE(create_all("newer").ok());
+  const std::string shared = shared_segments(backups_) + "/";
+  for (const std::string& name : {unused, cut, std::string("README")}) {
+    std::ofstream(shared + name) << "x";
+  }
+  // What a backup of a newer Palyra needs is not known.
+  const std::string manifest = manifest_of(backups_, "newer");
+  std::string text = *files::read(manifest, 4096);
+  text.replace(text.find("\"format\": 1"), 11, "\"format\": 2");
+  ASSERT_TRUE(files::write(manifest, text).ok());
+  ASSERT_TRUE(create_all("two", 1).ok());
+  std::vector<std::string> unreadable;
+  EXPECT_EQ(list_backups(backups_, &unreadable)->size(), 2u);
+  ASSERT_EQ(unreadable.size(), 1u);
+  EXPECT_NE(unreadable[0].find("newer.json: the manifest has format 2"), std::string::npos)
+      << unreadable[0];
+  auto pruned = prune(backups_, 1, "", segments_);
+  ASSERT_TRUE(pruned.ok()) << pruned.status().to_string();
+  EXPECT_EQ(pruned->backups, std::vector<std::string>{"one"});
+  EXPECT_EQ(pruned->unreadable, unreadable);
+  EXPECT_TRUE(files::exists(shared + unused));
+  // Nor what one without its database needs.
+  ASSERT_TRUE(files::write(manifest, to_json(*create_all("three", 2))).ok());
+  std::filesystem::remove(file("newer"));
+  EXPECT_EQ(prune(backups_, 1, "", segments_)->unreadable.size(), 1u);
+  EXPECT_TRUE(files::exists(shared + unused));
+  std::filesystem::remove(manifest);
+  ASSERT_TRUE(create_all("four", 3).ok());
+  pruned = prune(backups_, 1, "", segments_);
+  ASSERT_TRUE(pruned.ok()) << pruned.status().to_string();
+  EXPECT_TRUE(pruned->unreadable.empty());
+  EXPECT_FALSE(files::exists(shared + unused));
+  EXPECT_FALSE(files::exists(shared + cut));
+  EXPECT_TRUE(files::exists(shared + "README"));
+  EXPECT_TRUE(files::exists(shared + needed));
+  EXPECT_TRUE(verify(file("four")).ok());
+}
+
+TEST_F(BackupTest, AWholeBackupIsNotPrunedForADamagedOne) {
+  write_some(30);
+  ASSERT_TRUE(create("whole").ok());
+  ASSERT_TRUE(create("damaged").ok());
+  std::filesystem::resize_file(file("damaged"), 4096);
+  const Status refused = prune(backups_, 1).status();
+  EXPECT_EQ(refused.code(), Code::kDataLoss);
+  EXPECT_NE(refused.message().find("backup damaged"), std::string::npos) << refused.message();
+  EXPECT_TRUE(verify(file("whole")).ok());
+}
+
+TEST_F(BackupTest, NothingIsPrunedWhileOneIsBeingMade) {
+  write_some(30);
+  archive_some();
+  ASSERT_TRUE(create_all("one").ok());
+  ASSERT_TRUE(create_all("two").ok());
+  Status pruned, second;
   const auto made = backup::create({.store = store_path_,
                                     .directory = backups_,
-                                    .name = "one",
+                                    .name = "three",
                                     .wall_ms = kWallMs,
-                                    .segments = directory_.path() + "/segments"});
+                                    .segments = segments_},
+                                   [&](uint64_t, uint64_t) {
+                                     pruned = prune(backups_, 1).status();
+                                     second = create("another").status();
+                                     return true;
+                                   });
+  ASSERT_TRUE(made.ok()) << made.status().to_string();
+  EXPECT_EQ(pruned.code(), Code::kFailedPrecondition);
+  EXPECT_NE(pruned.message().find("try again"), std::string::npos) << pruned.message();
+  EXPECT_EQ(second.code(), Code::kFailedPrecondition);
+  EXPECT_TRUE(verify(file("three")).ok());
+  EXPECT_EQ(prune(backups_, 1)->backups.size(), 2u);
+}
+
+TEST_F(BackupTest, AClockThatWasSetBackDoesNotMakeTheNewestTheOldest) {
+  write_some(3);
+  constexpr int64_t kDay = 24 * 3600 * 1000;
+  ASSERT_TRUE(create_all("before").ok());
+  ASSERT_TRUE(store_.commit(Commit().append("run/1", "more")).ok());
+  ASSERT_TRUE(create_all("after", -kDay).ok());
+  const auto all = list_backups(backups_);
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_EQ((*all)[0].name, "after");
+  EXPECT_EQ(prune(backups_, 1)->backups, std::vector<std::string>{"before"});
+}
+
+TEST_F(BackupTest, AlteredFilesOfArchivedSegmentsAreReplacedByWholeOnes) {
+  write_some(30);
+  const std::filesystem::path live = archive_some();
+  ASSERT_TRUE(create_all("one").ok());
+  const std::string shared = shared_segments(backups_) + "/" + live.filename().string();
+  const std::string whole = *files::read(live, 1 << 20);
+  std::string flipped = whole;
+  flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 1);
+  for (const std::string& bytes : {flipped, whole.substr(0, 10), std::string()}) {
+    SCOPED_TRACE(std::to_string(bytes.size()) + " bytes");
+    std::ofstream(shared, std::ios::binary) << bytes;
+    EXPECT_EQ(verify(file("one")).status().code(), Code::kDataLoss);
+    const std::string name = "next-" + std::to_string(bytes.size());
+    ASSERT_TRUE(create_all(name).ok());
+    EXPECT_TRUE(verify(file(name)).ok()) << "a backup mends what backups share";
+    store_.close();
+    std::ofstream(live, std::ios::binary) << bytes;
+    const auto restored = restore(file("one"), true);
+    ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+    EXPECT_TRUE(restored->missing_segments.empty());
+    EXPECT_EQ(*files::read(live, 1 << 20), whole) << "a restore mends what the store has";
+    ASSERT_TRUE(store_.open().ok());
+    EXPECT_TRUE(store_.verify("run/1")->ok());
+  }
+  // What is whole nowhere is told, and what backups have is not replaced by what is worse.
+  std::ofstream(live, std::ios::binary) << flipped;
+  std::vector<std::string> missing;
+  const auto create_told = [&](const std::string& name) {
+    return backup::create({.store = store_path_,
+                           .directory = backups_,
+                           .name = name,
+                           .wall_ms = kWallMs,
+                           .segments = segments_},
+                          {}, &missing);
+  };
+  ASSERT_TRUE(create_told("kept").ok());
+  EXPECT_TRUE(missing.empty());
+  EXPECT_TRUE(verify(file("kept")).ok());
+  std::filesystem::remove(shared);
+  ASSERT_TRUE(create_told("lacking").ok());
+  EXPECT_EQ(missing, std::vector<std::string>{live.filename()});
+}
+
+TEST_F(BackupTest, PiecesAreOfABackupAndOfNothingElse) {
+  write_some(30);
+  archive_some();
+  const auto made = create_all("one");
   ASSERT_TRUE(made.ok()) << made.status().to_string();
   const auto part = [&](const std::string& name, const std::string& file_name = "",
                         uint64_t offset = 0) {
@@ -490,10 +674,10 @@ TEST_F(BackupTest, ACrashInTheMiddleLeavesNothingThatIsTakenForABackup) {
     EXPECT_TRUE(list_backups(backups_)->empty());
     EXPECT_EQ(verify(file("cut")).status().code(), Code::kNotFound);
   }
-  EXPECT_FALSE(std::filesystem::is_empty(backups_)) << "the crash did leave something";
+  EXPECT_GT(files_there().size(), 1u) << "the crash did leave something";
   ASSERT_TRUE(create("cut").ok());
   EXPECT_TRUE(verify(file("cut")).ok());
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(backups_), {}), 2)
+  EXPECT_EQ(files_there(), (std::vector<std::string>{".lock", "cut.json", "cut.sqlite"}))
       << "and the next one took it away";
 }
 
@@ -502,7 +686,7 @@ TEST_F(BackupTest, AStoppedOneLeavesNothing) {
   const auto made = backup::create({store_path_, backups_, "", kWallMs},
                                    [](uint64_t, uint64_t) { return false; });
   EXPECT_EQ(made.status().code(), Code::kCancelled);
-  EXPECT_TRUE(std::filesystem::is_empty(backups_));
+  EXPECT_EQ(files_there(), std::vector<std::string>{".lock"});
 }
 
 TEST_F(BackupTest, AFullDiskEndsItInAClearSentenceAndHurtsNobody) {
@@ -519,7 +703,7 @@ TEST_F(BackupTest, AFullDiskEndsItInAClearSentenceAndHurtsNobody) {
     return clear ? 0 : 1;
   });
   EXPECT_EQ(code, 0);
-  EXPECT_TRUE(std::filesystem::is_empty(backups_));
+  EXPECT_EQ(files_there(), std::vector<std::string>{".lock"});
   const Status room = files::check_room(store_path_, uint64_t{1} << 60, "the backup");
   EXPECT_EQ(room.code(), Code::kResourceExhausted);
   EXPECT_NE(room.message().find("MiB free"), std::string::npos) << room.to_string();

@@ -101,7 +101,7 @@ void DiskKeeper::make(const std::string& name) {
   });
   Status status = manifest.status();
   if (status.ok() && options_.keep > 0) {
-    status = prune(options_.directory, options_.keep, options_.archive).status();
+    status = prune(options_.directory, options_.keep, options_.archive, options_.segments).status();
   }
   const std::lock_guard lock(mutex_);
   progress_.set_running(false);

@@ -117,20 +117,29 @@ Result<Backup> open_backup(const std::string& file) {
   return Backup{*manifest, path};
 }
 
-Result<std::vector<Manifest>> list_backups(const std::string& directory) {
+Result<std::vector<Manifest>> list_backups(const std::string& directory,
+                                           std::vector<std::string>* unreadable) {
   std::vector<Manifest> found;
   std::error_code problem;
   std::filesystem::directory_iterator at(directory, problem), end;
   if (problem == std::errc::no_such_file_or_directory) return found;
-  if (problem) return files::error(directory, problem.value());
-  for (; at != end; at.increment(problem)) {
+  for (; !problem && at != end; at.increment(problem)) {
     const std::filesystem::path& path = at->path();
-    if (path.extension() != kManifest || !is_name(path.stem())) continue;
+    const std::string name = path.stem();
+    // One that begins with a point is of a backup that is not there yet.
+    if (path.extension() != kManifest || name.front() == '.') continue;
     const Result<Backup> backup = open_backup(path);
-    if (!backup.ok() || !files::exists(backup->path)) continue;
-    found.push_back(backup->manifest);
-    found.back().name = path.stem();  // it may have been renamed
+    if (backup.ok() && is_name(name) && files::exists(backup->path)) {
+      found.push_back(backup->manifest);
+      found.back().name = name;  // it may have been renamed
+    } else if (unreadable != nullptr) {
+      unreadable->push_back(!backup.ok() ? backup.status().message()
+                            : is_name(name)
+                                ? path.string() + ": the database " + backup->path + " is missing"
+                                : path.string() + ": no name of a backup");
+    }
   }
+  if (problem) return files::error(directory, problem.value());
   std::sort(found.begin(), found.end(), [](const Manifest& a, const Manifest& b) {
     return std::tie(a.created_ms, a.name) > std::tie(b.created_ms, b.name);
   });

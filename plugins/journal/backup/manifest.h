@@ -45,8 +45,9 @@ struct Backup {
 };
 Result<Backup> open_backup(const std::string& file);
 
-// All of a directory, the newest first. What is not a backup is passed over. An absent directory
-// has none.
-Result<std::vector<Manifest>> list_backups(const std::string& directory);
+// All of a directory, the newest first. An absent directory has none. `unreadable` gets a sentence
+// for each manifest that tells nothing, such as one of a newer Palyra: what it needs is not known.
+Result<std::vector<Manifest>> list_backups(const std::string& directory,
+                                           std::vector<std::string>* unreadable = nullptr);
 
 }  // namespace palyra::journal::backup

@@ -18,13 +18,6 @@ namespace v1 = service::v1;
 constexpr size_t kPart = 512 << 10;
 constexpr std::string_view kSegments = "segments/";
 
-// A name that the journal makes from a digest; nothing else is ever opened there.
-bool is_segment(std::string_view name) {
-  constexpr std::string_view kSuffix = ".ndjson.gz";
-  return name.size() == 64 + kSuffix.size() && name.substr(64) == kSuffix &&
-         name.substr(0, 64).find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 Status no_such_file() {
   return {Code::kInvalidArgument, "a backup has no such file", PALYRA_ERROR_USER_FAULT};
 }
@@ -66,8 +59,8 @@ Result<v1::BackupData> read_part(const std::string& directory, const v1::BackupP
   }
   if (part.file().empty()) return list(directory, name);
   const std::string_view file = part.file();
-  const bool segment =
-      file.substr(0, kSegments.size()) == kSegments && is_segment(file.substr(kSegments.size()));
+  const bool segment = file.substr(0, kSegments.size()) == kSegments &&
+                       is_segment_name(file.substr(kSegments.size()));
   if (!segment && file != name + ".json" && file != name + ".sqlite") return no_such_file();
   // No file reaches so far.
   if (part.offset() > uint64_t{1} << 62) return v1::BackupData();

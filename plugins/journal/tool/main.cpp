@@ -3,6 +3,7 @@
 #include "plugins/common/digest/digest.h"
 #include "plugins/journal/backup/create.h"
 #include "plugins/journal/backup/restore.h"
+#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <unistd.h>
@@ -169,10 +171,18 @@ class Tool {
     return database_of(backups_, name);
   }
 
+  static void tell_unreadable(const std::vector<std::string>& unreadable) {
+    for (const std::string& each : unreadable) {
+      std::fprintf(stderr, "palyra-store: not listed: %s\n", each.c_str());
+    }
+  }
+
   Status list() {
     if (Status status = need(backups_, "--backups DIRECTORY"); !status.ok()) return status;
-    const auto all = list_backups(backups_);
+    std::vector<std::string> unreadable;
+    const auto all = list_backups(backups_, &unreadable);
     if (!all.ok()) return all.status();
+    tell_unreadable(unreadable);
     if (!text()) {
       Json array = Json::array();
       for (const Manifest& manifest : *all) {
@@ -307,13 +317,32 @@ class Tool {
     return {};
   }
 
+  // Where the store has its own archived segments; empty if no store is known.
+  std::string segments_of_store() const {
+    if (!segments_.empty()) return segments_;
+    if (!store_.empty()) return std::filesystem::path(store_).parent_path() / "segments";
+    // Somebody's directory of everything: the lock tells that a store is in it.
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(backups_, none)) {
+      if (entry.path().string().ends_with(".sqlite.lock")) return shared_segments(backups_);
+    }
+    return "";
+  }
+
   Status prune_old() {
     Status status = need(backups_, "--backups DIRECTORY");
     if (!status.ok()) return status;
-    const auto removed = prune(backups_, keep_, archive_);
+    const auto removed = prune(backups_, keep_, archive_, segments_of_store());
     if (!removed.ok()) return removed.status();
+    tell_unreadable(removed->unreadable);
+    if (!removed->unreadable.empty()) {
+      std::fprintf(stderr,
+                   "palyra-store: archived segments and logs stay: what these need is not known\n");
+    }
     if (!text()) {
-      print({{"removed", removed->backups}, {"removed_logs", removed->logs}});
+      print({{"removed", removed->backups},
+             {"removed_logs", removed->logs},
+             {"unreadable", removed->unreadable}});
     } else {
       for (const std::string& name : removed->backups) std::printf("removed %s\n", name.c_str());
       if (removed->logs > 0) {
