@@ -158,6 +158,44 @@ TEST(Compaction, AFailedSummariserLeavesTheRunToDropTheOldest) {
   EXPECT_THAT(talk.compact(), HasSubstr("away"));
 }
 
+TEST(Compaction, AModelOfASmallWindowTakesNothingFromTheOthers) {
+  for (const bool by_command : {false, true}) {
+    Talk talk;
+    talk.house.providers.windows["small"] = 6'000;
+    // About 1,155 tokens a turn and its echo: all of eleven fit 26,215.
+    talk.say_all(11, 2'000);
+    talk.summary_failure = Status(Code::kInvalidArgument, "cannot");
+    if (by_command) {
+      EXPECT_THAT(talk.compact("fake/small"), HasSubstr("cannot"));
+    } else {
+      api::RunStart request = House::say("what of this?", talk.session);
+      request.set_model("fake/small");
+      ASSERT_TRUE(talk.house.run(talk.house.gateway->start_run(House::caller(), request)).ok());
+      EXPECT_THAT(talk.seen(), HasSubstr("say11."));
+      EXPECT_THAT(talk.seen(), Not(HasSubstr("say5."))) << "no more than it can see";
+    }
+    talk.summary_failure = {};
+    const size_t asked = talk.summarised.size();
+    const size_t reads = talk.house.journal.reads();
+    const std::string run = talk.say("and of this?");
+    EXPECT_EQ(talk.house.journal.reads(), reads) << "what is kept is enough";
+    EXPECT_EQ(talk.summarised.size(), asked);
+    for (int i = 1; i <= 11; ++i) {
+      EXPECT_THAT(talk.seen(), HasSubstr("|say" + std::to_string(i) + "."));
+    }
+    EXPECT_EQ(talk.explain(run, false).contexts(0).dropped_tokens(), 0);
+    // One whose window is larger than all before sees what none of them could.
+    talk.summary_failure = Status(Code::kInvalidArgument, "cannot");
+    talk.say_all(30, 2'000, 12);
+    EXPECT_THAT(talk.seen(), Not(HasSubstr("say2.")));
+    talk.house.providers.windows["large"] = 200'000;
+    api::RunStart request = House::say("all of it?", talk.session);
+    request.set_model("fake/large");
+    ASSERT_TRUE(talk.house.run(talk.house.gateway->start_run(House::caller(), request)).ok());
+    EXPECT_THAT(talk.seen(), HasSubstr("|say1."));
+  }
+}
+
 TEST(Compaction, OfTurnsThatDoNotFitKeepsFewerThanSixAndLosesNone) {
   Talk talk(small_window(6'000));
   // About 1,200 tokens a turn and its echo: four do not fit 4,800 beside a summary.

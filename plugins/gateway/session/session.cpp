@@ -2,6 +2,7 @@
 
 #include "plugins/common/digest/digest.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace palyra::gateway {
@@ -90,8 +91,8 @@ void Session::committed(const service::CommitResponse& response, api::Session do
 }
 
 Task<Result<History>> Session::history(int64_t tokens) {
-  // Again, if it was forgotten meanwhile.
-  while (!view_ || !history_) {
+  // Again, if it was forgotten meanwhile, or ends short of a window larger than all before.
+  while (!view_ || !history_ || (!history_->complete && tokens > history_window_)) {
     auto shown = co_await view();
     if (!shown.ok()) co_return shown.status();
     const uint64_t forgotten = forgotten_;
@@ -99,16 +100,32 @@ Task<Result<History>> Session::history(int64_t tokens) {
     if (!found.ok()) co_return found.status();
     if (forgotten != forgotten_) continue;
     history_ = std::move(*found);
+    history_window_ = tokens;
     history_tokens_ = 0;
     for (const HistoryTurn& turn : history_->turns) history_tokens_ += turn.piece.segment.tokens();
   }
+  history_window_ = std::max(history_window_, tokens);
   auto& turns = history_->turns;
-  while (turns.size() > 1 && history_tokens_ - turns.front().piece.segment.tokens() >= tokens) {
+  while (turns.size() > 1 &&
+         history_tokens_ - turns.front().piece.segment.tokens() >= history_window_) {
     history_tokens_ -= turns.front().piece.segment.tokens();
     turns.pop_front();
     history_->complete = false;
   }
-  History out = *history_;
+  // A smaller window shows less of what is kept, which stays for the others.
+  int64_t left_out = 0;
+  size_t first = 0;
+  while (first + 1 < turns.size()) {
+    const int64_t older = left_out + turns[first].piece.segment.tokens();
+    if (history_tokens_ - older < tokens) break;
+    left_out = older;
+    ++first;
+  }
+  History out;
+  out.summary = history_->summary;
+  out.compacted = history_->compacted;
+  out.complete = history_->complete && first == 0;
+  out.turns.assign(turns.begin() + static_cast<std::ptrdiff_t>(first), turns.end());
   if (!view_->pins().empty()) {
     out.pinned = run::pinned_piece(pinned_facts(*view_));
     out.pinned->segment.set_blob_digest(view_->pins_digest());

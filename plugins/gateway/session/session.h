@@ -80,10 +80,11 @@ class Session {
   void runs(const std::string& run_id) { doc_.set_active_run(run_id); }
 
   // Earlier turns as context, walking back from the head until `tokens` are reached, or a summary,
-  // or the beginning. Read once, then kept.
+  // or the beginning. Read once and kept for the largest window asked for; read again for a larger
+  // one only if there is more.
   Task<Result<History>> history(int64_t tokens);
-  // What history() showed last, if it leads back to a summary or to the beginning and is still so;
-  // else null. For use at once.
+  // What is kept for history(), if it leads back to a summary or to the beginning and is still so;
+  // else null. It may be more than a small window showed. For use at once.
   const History* whole_history() const {
     return history_ && history_->complete ? &*history_ : nullptr;
   }
@@ -125,6 +126,7 @@ class Session {
   bool run_may_be_active_ = false;
 
   std::optional<History> history_;
+  int64_t history_window_ = 0;  // the largest one, tokens, that it is enough for
   int64_t history_tokens_ = 0;  // of its turns
   uint64_t forgotten_ = 0;      // how often it was
   std::optional<store::SessionView> view_;

@@ -147,7 +147,12 @@ class FakeProviders : public Providers {
     co_return outcome;
   }
   Task<Result<palyra::service::v1::ListModelsResponse>> models(std::string, bool) override {
-    co_return palyra::service::v1::ListModelsResponse();
+    palyra::service::v1::ListModelsResponse listed;
+    for (const auto& [id, window] : windows) {
+      listed.add_models()->set_id(id);
+      listed.mutable_models(listed.models_size() - 1)->set_context_window(window);
+    }
+    co_return listed;
   }
   std::vector<std::string> instances() const override { return {"fake"}; }
 
@@ -155,7 +160,8 @@ class FakeProviders : public Providers {
   // Asked before the script; nothing = the script goes on.
   std::function<std::optional<Say>(const palyra::service::v1::ChatRequest&)> rule;
   std::vector<palyra::service::v1::ChatRequest> requests;
-  bool stubborn = false;  // what hangs does not hear of a cancel
+  std::map<std::string, int64_t> windows;  // by model: those that say theirs, tokens
+  bool stubborn = false;                   // what hangs does not hear of a cancel
 
  private:
   Task<bool> yield() {
