@@ -1,5 +1,7 @@
 #include "plugins/gateway/run/state.h"
 
+#include "plugins/gateway/run/inputs.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -16,9 +18,9 @@ bool waits_for(const State& state, EffectKind kind) {
   return false;
 }
 
-// Only questions and timers are in flight, and at least one of them.
+// Only questions and timers are in flight, and at least one of them; no message closes them.
 bool only_waits(const State& state) {
-  if (state.in_flight.empty() || state.stopping()) return false;
+  if (state.in_flight.empty() || state.stopping() || is_interrupting(state)) return false;
   for (const auto& [ordinal, effect] : state.in_flight) {
     if (effect.kind != EffectKind::kApproval && effect.kind != EffectKind::kTimer) return false;
   }

@@ -131,8 +131,13 @@ Task<Status> RunLoop::take_join(Join join) {
   run::evolve(state_, *pending.event, now, committed_seq_ + 1);
   pending_.push_back(std::move(pending));
   fill_doc();
-  // The document's state is the one that is stored: a message alone does not change it.
+  // The run's document is not in this commit: a state that the message changed, because it
+  // interrupts what waits, is stored with the next one.
+  const api::RunState state = stored_state_;
+  const api::WaitReason reason = stored_reason_;
   after_commit(*response, std::move(doc));
+  stored_state_ = state;
+  stored_reason_ = reason;
   co_return Status();
 }
 

@@ -454,6 +454,48 @@ TEST(Interrupt, ClosesAPendingQuestionForEverybody) {
   EXPECT_EQ(talk.run_of(accepted.value().run_id).state(), api::RUN_STATE_COMPLETED);
 }
 
+// Says more and then watches the run from its beginning to its end, as the command line does.
+Task<void> interrupt_and_watch(Talk& talk, std::string run_id, std::vector<api::RunState>* states) {
+  auto accepted = co_await talk.gateway->follow_up(House::caller(), talk.session,
+                                                   more("never mind", kInterrupt));
+  if (!accepted.ok()) co_return;
+  api::RunAttach attach;
+  attach.set_run_id(run_id);
+  auto watched = co_await talk.gateway->attach(House::caller(), attach);
+  if (!watched.ok()) co_return;
+  for (;;) {
+    auto event = co_await (*watched)->next();
+    if (!event) co_return;
+    if (event->has_status()) states->push_back(event->status().state());
+  }
+}
+
+TEST(Interrupt, OfARunThatWaitsIsNotToldThatItWaits) {
+  for (const bool for_a_retry : {false, true}) {
+    policy::PolicyRules rules;
+    rules.write_default = tape::VERDICT_ASK;
+    Talk talk(0, test_options(), rules);
+    talk.tools.add_text("fs.write", service::TOOL_ACCESS_WRITE,
+                        palyra::common::v1::EFFECT_CLASS_OPAQUE, "done");
+    if (for_a_retry) {
+      talk.providers.fail(Status(Code::kUnavailable, "away"), service::FAILURE_KIND_UNAVAILABLE);
+    } else {
+      talk.providers.call("fs.write", "{}");
+    }
+    const auto accepted = talk.send("do it");
+    talk.session = accepted.value().session_id;
+    const std::string run = accepted.value().run_id;
+    ASSERT_EQ(talk.run_of(run).state(), api::RUN_STATE_WAITING);
+    std::vector<api::RunState> states;
+    talk.scope.spawn(interrupt_and_watch(talk, run, &states));
+    talk.executor.run_until_idle();
+    EXPECT_THAT(states, ElementsAre(api::RUN_STATE_QUEUED, api::RUN_STATE_RUNNING,
+                                    api::RUN_STATE_COMPLETED));
+    EXPECT_EQ(talk.run_of(run).state(), api::RUN_STATE_COMPLETED);
+    talk.expect_replays(run);
+  }
+}
+
 TEST(Collect, ManyMessagesBehindABusyRunAreAnsweredTogether) {
   Talk talk;
   talk.busy("Three.");
