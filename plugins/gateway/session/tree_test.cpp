@@ -358,6 +358,35 @@ TEST(History, OfTapesFromBeforeThereWerePlacesIsWalkedAllTheSame) {
   EXPECT_THAT(talk.turns(false, branch->session_id()), SizeIs(27));
 }
 
+// Erases a run; as the operator's command does.
+void erase(Talk& talk, const std::string& run) {
+  StoreUpkeep upkeep(talk.house.store);
+  Keeper keeper(*talk.house.gateway, upkeep);
+  const auto erased = talk.house.run(keeper.erase_run(House::caller(), run, "asked to forget"));
+  ASSERT_TRUE(erased.ok()) << erased.status().to_string();
+}
+
+TEST(History, OfAnErasedTurnHasNothingOfItAndTakesNoPlace) {
+  Talk talk;
+  std::vector<std::string> runs;
+  for (int i = 1; i <= 9; ++i) runs.push_back(talk.say("say" + std::to_string(i) + "."));
+  erase(talk, runs[6]);
+  const std::string run = talk.say("next");
+  EXPECT_THAT(talk.seen(), HasSubstr("echo: say6.|say8.|echo: say8.|"));
+  EXPECT_THAT(talk.seen(), Not(HasSubstr("Data from"))) << "nothing untrusted";
+  EXPECT_THAT(talk.seen(), Not(HasSubstr("||")));
+  const auto now = talk.explain(run);
+  EXPECT_TRUE(now.contexts(0).as_sent()) << now.contexts(0).detail();
+  EXPECT_THAT(talk.explain(runs[8]).contexts(0).detail(), HasSubstr("is not what it was"));
+  // Six others stay, so that three of the nine are summarised, and nothing they hold is untrusted.
+  EXPECT_THAT(talk.compact(), HasSubstr("3 turns, "));
+  EXPECT_THAT(text_of(talk.summarised[0]), HasSubstr("say3."));
+  EXPECT_THAT(text_of(talk.summarised[0]), Not(HasSubstr("say4.")));
+  talk.say("and then");
+  EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY 1"));
+  EXPECT_THAT(talk.seen(), Not(HasSubstr("Data from")));
+}
+
 TEST(Search, FindsTitlesAndWhatWasSaidOfOnesOwn) {
   Talk talk;
   talk.say("Plan the garden");

@@ -118,7 +118,10 @@ Task<Result<run::Piece>> read_turn(Journal& journal, tape::TurnAdded turn) {
       bytes += record.payload().size();
     }
   }
-  run::Piece piece = run::history_piece(state, "turn " + turn.turn_id());
+  run::Piece piece = state.exists()
+                         ? run::history_piece(state, "turn " + turn.turn_id())
+                         : run::make_piece(tape::SEGMENT_KIND_HISTORY, "turn " + turn.turn_id(),
+                                           palyra::common::v1::PROVENANCE_UNTRUSTED, {});
   piece.segment.set_stream(run_stream(turn.run_id()));
   piece.segment.set_first_seq(turn.first_seq());
   piece.segment.set_last_seq(turn.last_seq());

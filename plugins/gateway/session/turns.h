@@ -43,7 +43,7 @@ class TurnWalk {
 // What clients are told of a turn from its record; where it is on the path is left to the caller.
 api::TurnInfo turn_info(const FoundTurn& found);
 
-// The run behind a turn as one piece of context; without messages if its tape is gone.
+// The run behind a turn as one piece of context; without messages if its tape is gone or erased.
 Task<Result<run::Piece>> read_turn(Journal& journal, tape::TurnAdded turn);
 
 // The turn of that id in a session or one that it was branched from, whether or not the head leads

@@ -29,8 +29,8 @@ class UncoveredTurns {
   const tape::Compacted& behind() const { return behind_; }
   const tape::CompactionArtifact& artifact() const { return artifact_; }
 
-  // The next one and what was said in it; none at the end. Turns whose tape is gone are passed
-  // over.
+  // The next one and what was said in it; none at the end. Turns whose tape is gone or erased
+  // are passed over.
   Task<Result<std::optional<HistoryTurn>>> next();
   // Makes what next() gave the next one again.
   void put_back(HistoryTurn turn) { known_.push_front(std::move(turn)); }
