@@ -167,6 +167,10 @@ class GatewayPlugin : public Plugin {
       host().warn("no checkpoint could be made; it is tried again",
                   {{"reason", status.to_string()}});
     });
+    checkpointer_->on_tampered([this](const std::string& sentence) {
+      host().error("the store was changed behind the daemon's back; see: palyra audit verify",
+                   {{"what", sentence}});
+    });
     journal_->on_commit([this](const ::palyra::service::v1::CommitResponse& response) {
       if (checkpointer_) checkpointer_->committed(response);
     });
@@ -178,6 +182,7 @@ class GatewayPlugin : public Plugin {
         key_facts.newest = digest::to_hex(last->public_key);
         key_facts.newest_ms = last->time_ms;
       }
+      key_facts.tampered = checkpointer_->tampered();
       return key_facts;
     });
     audit_ = std::make_unique<AuditImpl>(host().clock(), host().executor(), *journal_, *journal_,

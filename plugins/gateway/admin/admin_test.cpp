@@ -122,6 +122,9 @@ TEST(DoctorTest, AnAuditKeyThatIsGoneExposedOrAnotherIsTold) {
   expect_helpful(check(same, "bb"), "warn");
   EXPECT_NE(check(same, "bb").fix().find("--key bb"), std::string::npos);
   expect_helpful(check(std::string("bb"), "aa"), "fail");
+  AuditKeyFacts tampered{path, same, "aa", "aa"};
+  tampered.tampered = "the last checkpoint was altered";
+  expect_helpful(audit_key_check(tampered), "fail");
   expect_helpful(check(Status(Code::kFailedPrecondition, "holds no key"), "aa"), "fail");
   ASSERT_EQ(::chmod(name, 0640), 0);
   expect_helpful(check(same, "aa"), "fail");

@@ -215,6 +215,12 @@ Check audit_key_check(const AuditKeyFacts& key) {
     return make(kName, "fail", key.path + " holds another key than the one that is signed with",
                 "if it was replaced on purpose, restart the daemon; otherwise " + lost);
   }
+  if (!key.tampered.empty()) {
+    return make(kName, "fail", key.tampered,
+                "somebody changed the store behind the daemon's back: keep a copy of it, see what "
+                "palyra audit verify finds, and restore a backup; checkpoints go on from the last "
+                "one that is right");
+  }
   if (!key.newest.empty() && key.newest != key.in_use) {
     return make(kName, "warn", "the newest checkpoint is signed with another key, " + key.newest,
                 "if the key was replaced on purpose, verify with --key " + key.newest +

@@ -44,6 +44,8 @@ struct AuditKeyFacts {
   // 1970.
   std::string newest;
   int64_t newest_ms = 0;
+  // What was seen to be altered of the checkpoints, in a sentence; empty = nothing.
+  std::string tampered = {};
 };
 Check audit_key_check(const AuditKeyFacts& key);
 // `endpoint` is "host:port"; anything but a loopback address without TLS is an exposure.

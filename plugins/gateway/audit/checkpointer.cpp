@@ -8,9 +8,14 @@ namespace {
 
 namespace pb = palyra::service::v1;
 
-// Where the last checkpoint is kept, beside the stream, so that a start does not read it all.
-constexpr char kCollection[] = "audit_state";
-constexpr char kKey[] = "checkpoint";
+// Empty if the checkpoint may be gone on from, in a store that reaches to `position`; otherwise why
+// not.
+std::string flaw_of(const Link& link, uint64_t position) {
+  if (Status status = check_signature(link); !status.ok()) return status.message();
+  if (link.position <= position) return "";
+  return "checkpoint " + std::to_string(link.number) + " covers " + std::to_string(link.position) +
+         " positions, and the store has " + std::to_string(position);
+}
 
 bool only_checkpoints(const pb::HeadsResponse& heads) {
   return std::all_of(heads.heads().begin(), heads.heads().end(), [](const pb::Head& head) {
@@ -78,6 +83,12 @@ Task<Status> Checkpointer::start() {
   co_return Status();
 }
 
+void Checkpointer::found_tampered(std::string sentence) {
+  if (!tampered_.empty()) return;
+  tampered_ = std::move(sentence);
+  if (tell_tampered_) tell_tampered_(tampered_);
+}
+
 Task<Status> Checkpointer::load() {
   if (loaded_) co_return Status();
   pb::GetRequest request;
@@ -85,38 +96,71 @@ Task<Status> Checkpointer::load() {
   request.set_key(kKey);
   auto found = co_await journal_.get(std::move(request));
   if (!found.ok()) co_return found.status();
-  last_.reset();
-  version_ = 0;
+  const auto info = co_await journal_.info();
+  if (!info.ok()) co_return info.status();
+  version_ = found->has_document() ? found->document().version() : 0;
+  const std::string copy = "the store's copy of the last checkpoint was altered: ";
+  std::optional<Link> document;
+  // A store whose document is gone goes on with the stream's.
   if (found->has_document()) {
-    version_ = found->document().version();
     const auto link = parse_line(found->document().value());
-    if (link.ok()) last_ = *link;
+    const std::string flaw =
+        link.ok() ? flaw_of(*link, info->position()) : std::string("it is no checkpoint any more");
+    if (flaw.empty()) {
+      document = *link;
+    } else {
+      found_tampered(copy + flaw);
+    }
   }
-  if (!last_) {
-    if (Status status = co_await find_last(); !status.ok()) co_return status;
+  auto last = co_await find_last(info->position());
+  if (last.ok()) {
+    last_ = std::move(*last);
+    // What the stream lost is told for ever by the gap that it leaves.
+    const bool lost = document && document->public_key == key_.public_key() &&
+                      (!last_ || last_->number < document->number);
+    if (lost) {
+      found_tampered("checkpoint " + std::to_string(document->number) +
+                     " is gone from the stream audit");
+      last_ = std::move(document);
+    } else if (document && (!last_ || hash_of(*document) != hash_of(*last_))) {
+      found_tampered(copy + "it is checkpoint " + std::to_string(document->number) +
+                     ", and not the one that the stream audit has last");
+    }
+  } else if (document && last.status().code() == Code::kDataLoss) {
+    found_tampered("the stream audit cannot be read: " + last.status().message());
+    last_ = std::move(document);
+  } else {
+    co_return last.status();
   }
   loaded_ = true;
   co_return Status();
 }
 
-// Backward through the stream, for a store whose document is gone or from before there was one.
-Task<Status> Checkpointer::find_last() {
+// Backward through the stream.
+Task<Result<std::optional<Link>>> Checkpointer::find_last(uint64_t position) {
   uint64_t from = 0;
   for (;;) {
     pb::ReadRequest read;
     read.set_stream(kAuditStream);
     read.set_from_seq(from);
     read.set_descending(true);
+    read.set_limit(16);
     auto page = co_await journal_.read(std::move(read));
     if (!page.ok()) co_return page.status();
     for (const pb::Record& record : page->records()) {
       from = record.seq() - 1;
+      if (record.type() != kCheckpointType) continue;
       tape::AuditEvent event;
-      if (record.type() != kCheckpointType || !event.ParseFromString(record.payload())) continue;
-      last_ = link_of(event.checkpoint());
-      co_return Status();
+      const bool readable =
+          !record.erased() && event.ParseFromString(record.payload()) && event.has_checkpoint();
+      Link link = link_of(event.checkpoint());
+      const std::string flaw =
+          readable ? flaw_of(link, position) : std::string("it cannot be read");
+      if (flaw.empty()) co_return std::optional<Link>(std::move(link));
+      found_tampered("the checkpoint in record " + std::to_string(record.seq()) +
+                     " of the stream audit was altered: " + flaw);
     }
-    if (page->records().empty() || from == 0) co_return Status();
+    if (page->records().empty() || from == 0) co_return std::optional<Link>();
   }
 }
 

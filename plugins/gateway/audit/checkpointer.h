@@ -20,9 +20,16 @@ namespace palyra::gateway::audit {
 // covers every record from where the one before ended up to its own `position`; so a crash at any
 // point only means that the next one covers more. One that would name nothing but checkpoints is
 // not made: an idle daemon writes nothing. No timer runs unless something changed.
-// On the gateway's lane. Two daemons on one store are kept apart by the version of a document.
+// On the gateway's lane. Two daemons on one store are kept apart by the version of a document. That
+// document is only a copy: the newest checkpoint is the stream's, and neither is believed unless
+// its signature is right and the store reaches as far as it says.
 class Checkpointer {
  public:
+  // Where the line of the last checkpoint is kept, beside the stream, so that whoever looks into
+  // the store finds it.
+  static constexpr char kCollection[] = "audit_state";
+  static constexpr char kKey[] = "checkpoint";
+
   struct Options {
     int64_t every_ns = 300 * kNanosPerSecond;
     // So many changed streams do not wait for the timer, but at least this long between two.
@@ -38,8 +45,15 @@ class Checkpointer {
   const SigningKey& key() const { return key_; }
   // The newest checkpoint, as far as it is known.
   const std::optional<Link>& last() const { return last_; }
+  // What somebody else made of the last checkpoint, in a sentence; empty = nothing was seen since
+  // the start.
+  const std::string& tampered() const { return tampered_; }
   // What a timer's attempt ended with, if it failed.
   void on_failure(std::function<void(const Status&)> tell) { tell_ = std::move(tell); }
+  // tampered(), when it is seen first.
+  void on_tampered(std::function<void(const std::string&)> tell) {
+    tell_tampered_ = std::move(tell);
+  }
 
   // The journal is there: what is not covered yet is covered with the next checkpoint.
   Task<Status> start();
@@ -51,7 +65,8 @@ class Checkpointer {
 
  private:
   Task<Status> load();
-  Task<Status> find_last();
+  Task<Result<std::optional<Link>>> find_last(uint64_t position);
+  void found_tampered(std::string sentence);
   Task<Status> cover_now();
   Task<Result<uint64_t>> add(service::v1::HeadsResponse heads);
   Task<void> due();
@@ -65,6 +80,8 @@ class Checkpointer {
   const SigningKey key_;
   const Options options_;
   std::function<void(const Status&)> tell_;
+  std::function<void(const std::string&)> tell_tampered_;
+  std::string tampered_;
   Mutex mutex_;
 
   bool loaded_ = false;

@@ -135,6 +135,109 @@ TEST(Checkpointer, FindsItsLastOneInTheStreamIfTheDocumentIsGone) {
   EXPECT_TRUE(desk.verified()->result().ok());
 }
 
+// Whoever writes in the store's file writes any document.
+void put_copy(Desk& desk, const std::string& line) {
+  pb::CommitRequest request;
+  pb::PutDocument& put = *request.add_puts();
+  put.set_collection(Checkpointer::kCollection);
+  put.set_key(Checkpointer::kKey);
+  put.set_value(line);
+  ASSERT_TRUE(desk.run(desk.journal.commit(std::move(request))).ok());
+}
+
+TEST(Checkpointer, ACopyThatWasAlteredStopsNoCheckpointAndIsTold) {
+  struct Case {
+    const char* name;
+    std::function<std::string(Link newest, Link older)> line;
+    const char* told;
+  };
+  const Case cases[] = {
+      {"a position far ahead",
+       [](Link newest, Link) {
+         newest.position = 1'000'000'000'000'000;
+         return to_line(newest);
+       },
+       "the signature of checkpoint 2 is wrong"},
+      {"one far ahead with a key of somebody's own",
+       [](Link newest, Link) {
+         newest.position = 1'000'000'000'000'000;
+         newest.public_key = test_key('x').public_key();
+         newest.signature = test_key('x').sign(signed_bytes(newest));
+         return to_line(newest);
+       },
+       "and the store has 4"},
+      {"an older one", [](Link, Link older) { return to_line(older); },
+       "it is checkpoint 1, and not"},
+      {"nonsense", [](Link, Link) { return std::string("{}"); }, "no checkpoint any more"},
+  };
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.name);
+    Desk desk;
+    desk.append("a");
+    const auto older = desk.cover();
+    desk.append("b");
+    const auto newest = desk.cover();
+    EXPECT_EQ(desk.checkpointer->tampered(), "");
+    put_copy(desk, one.line(*newest, *older));
+    EXPECT_FALSE(desk.verified()->result().ok()) << "as long as it is there";
+    desk.stop();
+    desk.start();
+    ASSERT_TRUE(desk.started.ok());
+    EXPECT_NE(desk.checkpointer->tampered().find(one.told), std::string::npos)
+        << desk.checkpointer->tampered();
+    desk.append("c");
+    const auto next = desk.cover();
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->number, 3u);
+    EXPECT_EQ(next->previous, hash_of(*newest));
+    EXPECT_NE(desk.checkpointer->tampered(), "") << "until the next start";
+    EXPECT_TRUE(desk.verified()->result().ok());
+  }
+}
+
+TEST(Checkpointer, ACheckpointThatWasAlteredInTheStreamIsNotGoneOnFrom) {
+  Desk desk;
+  desk.append("a");
+  const auto first = desk.cover();
+  desk.append("b");
+  desk.cover();
+  put_copy(desk, to_line(*first));
+  tape::AuditEvent event;
+  auto& record = *desk.store.stored("audit", 2);
+  ASSERT_TRUE(event.ParseFromString(record.payload()));
+  event.mutable_checkpoint()->set_position(1'000'000);
+  record.set_payload(event.SerializeAsString());
+  desk.stop();
+  desk.start();
+  EXPECT_EQ(desk.checkpointer->tampered(),
+            "the checkpoint in record 2 of the stream audit was altered: the signature of "
+            "checkpoint 2 is wrong");
+  EXPECT_EQ(desk.checkpointer->last()->number, 1u);
+  desk.append("c");
+  EXPECT_EQ(desk.cover()->position, 5u) << "what is new is covered all the same";
+}
+
+TEST(Checkpointer, WhatTheStreamLostLeavesAGapForEver) {
+  Desk desk;
+  desk.append("a");
+  desk.cover();
+  desk.append("b");
+  desk.cover();
+  desk.append("c");
+  const auto third = desk.cover();
+  Desk cut;
+  cut.append("a");
+  cut.cover();
+  cut.append("b", 4);
+  put_copy(cut, to_line(*third));
+  cut.stop();
+  cut.start();
+  EXPECT_EQ(cut.checkpointer->tampered(), "checkpoint 3 is gone from the stream audit");
+  cut.append("d");
+  EXPECT_EQ(cut.cover()->number, 4u);
+  EXPECT_FALSE(cut.verified()->result().ok());
+}
+
 TEST(Checkpointer, AFailedOneIsTriedAgain) {
   Desk desk;
   Status told;

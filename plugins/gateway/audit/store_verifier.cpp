@@ -1,6 +1,7 @@
 #include "plugins/gateway/audit/store_verifier.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/gateway/audit/checkpointer.h"
 #include "plugins/gateway/audit/record_pass.h"
 
 #include <algorithm>
@@ -248,7 +249,38 @@ Task<Status> StoreVerifier::check_heads(tape::Checkpoint checkpoint) {
   co_return Status();
 }
 
+// What the daemon and whoever looks into the store take for the last checkpoint. It is read before
+// the stream, which then has it, unless somebody altered it.
+Task<Status> StoreVerifier::read_copy() {
+  pb::GetRequest request;
+  request.set_collection(Checkpointer::kCollection);
+  request.set_key(Checkpointer::kKey);
+  auto found = co_await journal_.get(std::move(request));
+  if (!found.ok()) co_return found.status();
+  if (!found->has_document()) co_return Status();
+  auto link = parse_line(found->document().value());
+  if (link.ok()) {
+    copy_ = std::move(*link);
+  } else {
+    bad("", 0, "the store's copy of the last checkpoint is no checkpoint");
+  }
+  co_return Status();
+}
+
+void StoreVerifier::check_copy() {
+  if (!copy_) return;
+  const std::string copy =
+      "the store's copy of the last checkpoint is " + checkpoint_name(copy_->number);
+  if (!copy_seen_) {
+    bad("", 0, copy + ", which the stream audit does not have so: it was altered");
+  } else if (last_ && copy_->number < last_->number) {
+    bad("", 0, copy + ", and the last one is " + std::to_string(last_->number));
+  }
+}
+
 Task<Status> StoreVerifier::check_checkpoints(Send<api::VerifyStoreEvent> send) {
+  Status copied = co_await read_copy();
+  if (!copied.ok()) co_return copied;
   for (uint64_t from = 1;;) {
     pb::ReadRequest read;
     read.set_stream(kAuditStream);
@@ -257,14 +289,17 @@ Task<Status> StoreVerifier::check_checkpoints(Send<api::VerifyStoreEvent> send) 
     if (!page.ok()) co_return page.status();
     for (const pb::Record& record : page->records()) {
       from = record.seq() + 1;
-      if (record.type() != kCheckpointType || record.position() > up_to_) continue;
+      if (record.type() != kCheckpointType) continue;
       tape::AuditEvent audit_event;
-      if (record.erased() || !audit_event.ParseFromString(record.payload()) ||
-          !audit_event.has_checkpoint()) {
+      const bool readable = !record.erased() && audit_event.ParseFromString(record.payload()) &&
+                            audit_event.has_checkpoint();
+      Link link = link_of(audit_event.checkpoint());
+      if (copy_ && readable && to_line(link) == to_line(*copy_)) copy_seen_ = true;
+      if (record.position() > up_to_) continue;
+      if (!readable) {
         bad(kAuditStream, record.seq(), "this checkpoint cannot be read");
         continue;
       }
-      Link link = link_of(audit_event.checkpoint());
       check_link(link, record.seq());
       Status status = co_await check_heads(std::move(*audit_event.mutable_checkpoint()));
       if (!status.ok()) co_return status;
@@ -277,6 +312,7 @@ Task<Status> StoreVerifier::check_checkpoints(Send<api::VerifyStoreEvent> send) 
     api::VerifyStoreEvent progress = event();
     if (!co_await send(std::move(progress))) co_return left();
   }
+  check_copy();
   co_return Status();
 }
 

@@ -32,6 +32,8 @@ class StoreVerifier {
   Task<Status> check_archived_stream(palyra::service::v1::StreamInfo info);
   Task<Status> check_archive(Send<api::VerifyStoreEvent> send);
   Task<Status> check_checkpoints(Send<api::VerifyStoreEvent> send);
+  Task<Status> read_copy();
+  void check_copy();
   Task<Status> check_heads(tape::Checkpoint checkpoint);
   Task<Status> find_elsewhere(tape::StreamHead head, uint64_t number);
   void check_link(const Link& link, uint64_t seq);
@@ -63,6 +65,9 @@ class StoreVerifier {
   // Of records of checkpoints that last_ does not cover, its own among them.
   std::vector<uint64_t> own_;
   bool witness_seen_ = false;
+  // The store's document with the last checkpoint; nothing if it has none or it is no checkpoint.
+  std::optional<Link> copy_;
+  bool copy_seen_ = false;
   // Streams told once.
   std::set<std::string> told_;
   std::vector<api::BadPlace> fresh_;
