@@ -12,10 +12,14 @@
 namespace palyra::host {
 namespace {
 
+bool disk_is_full(int error) { return error == ENOSPC || error == EDQUOT; }
+
 Status refused(const std::filesystem::path& path, const char* what, int error) {
-  return {Code::kPermissionDenied, "the state directory " + path.string() + ' ' + what + ": " +
-                                       std::strerror(error) +
-                                       "; set daemon.state_dir to a directory that this user owns"};
+  const std::string words =
+      "the state directory " + path.string() + ' ' + what + ": " + std::strerror(error);
+  if (disk_is_full(error)) return {Code::kResourceExhausted, words + "; make room on its disk"};
+  return {Code::kPermissionDenied,
+          words + "; set daemon.state_dir to a directory that this user owns"};
 }
 
 }  // namespace
@@ -55,8 +59,11 @@ Result<std::unique_ptr<PidFile>> PidFile::lock(const std::filesystem::path& stat
                       "; stop it or set daemon.state_dir to another directory");
   }
   const std::string pid = std::to_string(::getpid()) + '\n';
-  if (::ftruncate(fd, 0) != 0 ||
-      ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+  const ssize_t written = ::pwrite(fd, pid.data(), pid.size(), 0);
+  const bool full = written < 0 && disk_is_full(errno);
+  // On a full disk the lock is held without a number, which only serves those who look for us.
+  if ((written != static_cast<ssize_t>(pid.size()) && !full) ||
+      ::ftruncate(fd, full ? 0 : written) != 0) {
     const int error = errno;
     ::close(fd);
     return refused(state_dir, "cannot hold palyrad.pid", error);
@@ -64,9 +71,12 @@ Result<std::unique_ptr<PidFile>> PidFile::lock(const std::filesystem::path& stat
   return std::unique_ptr<PidFile>(new PidFile(fd));
 }
 
-// Emptied but not removed: removing would let two daemons lock two files of one name.
+// Not removed: that would let two daemons lock two files of one name. Not emptied: the next start
+// has room for its number even if the disk is full by then.
 PidFile::~PidFile() {
-  [[maybe_unused]] const int ignored = ::ftruncate(fd_, 0);
+  if (::pwrite(fd_, "\n", 1, 0) == 1) {
+    [[maybe_unused]] const int ignored = ::ftruncate(fd_, 1);
+  }
   ::close(fd_);
 }
 

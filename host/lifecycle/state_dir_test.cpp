@@ -59,6 +59,11 @@ TEST_F(StateDirTest, IsLockedOnceAndFreeAgainAfterwards) {
   EXPECT_TRUE(PidFile::lock(directory).ok());
 }
 
+TEST_F(StateDirTest, TheNextStartNeedsNoRoomOnTheDiskForItsNumber) {
+  { ASSERT_TRUE(PidFile::lock(directory).ok()); }
+  EXPECT_EQ(std::filesystem::file_size(directory / "palyrad.pid"), 1u);
+}
+
 TEST_F(StateDirTest, ALockFileThatIsALinkIsNotFollowed) {
   std::filesystem::create_symlink("/etc/hostname", directory / "palyrad.pid");
   EXPECT_FALSE(PidFile::lock(directory).ok());

@@ -30,7 +30,7 @@ bool is_busy(const api::Session& session) {
 }  // namespace
 
 Task<Status> StorageImpl::finish(std::string key) {
-  (void)co_await give_back(true, world_.clock.mono_now() + kSliceNs);
+  (void)co_await give_back(false, world_.clock.mono_now() + kSliceNs);
   service::MaintainRequest request;
   request.set_clear_log(true);
   auto cleared = co_await upkeep_.maintain(std::move(request));
