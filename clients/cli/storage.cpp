@@ -139,6 +139,8 @@ int storage_archive(const GlobalOptions& global, int older_than_days, bool dry_r
     all.set_payload_bytes(all.payload_bytes() + part.payload_bytes());
     all.set_file_bytes(all.file_bytes() + part.file_bytes());
     all.set_skipped(all.skipped() + part.skipped());
+    all.set_failed(all.failed() + part.failed());
+    if (all.problem().empty()) all.set_problem(part.problem());
     request.set_cursor(part.next_cursor());
   } while (!request.cursor().empty());
   progress.alive();
@@ -154,7 +156,9 @@ int storage_archive(const GlobalOptions& global, int older_than_days, bool dry_r
                 counted(all.sessions(), "session").c_str(), size_words(all.payload_bytes()).c_str(),
                 size_words(all.file_bytes()).c_str());
   }
-  return kExitOk;
+  if (all.failed() == 0) return kExitOk;
+  return complain(counted(all.failed(), "session") + " could not be archived: " + all.problem(),
+                  kExitDamaged);
 }
 
 int storage_vacuum(const GlobalOptions& global) {

@@ -115,7 +115,10 @@ int verify_tape(const GlobalOptions& global, const std::string& id, bool session
                 counted(response.records(), "record").c_str(), erased.c_str(),
                 response.head_hash().substr(0, 16).c_str());
   }
-  if (response.ok()) return kExitOk;
+  if (response.ok()) {
+    if (!response.reason().empty()) complain(response.reason(), kExitOk);
+    return kExitOk;
+  }
   return complain("record " + std::to_string(response.bad_seq()) +
                       " does not verify: " + response.reason() +
                       "; restore a backup, and keep this store for the investigation",

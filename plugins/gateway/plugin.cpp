@@ -191,6 +191,7 @@ class GatewayPlugin : public Plugin {
     journal_backup_ = std::make_unique<BackupClient>(host());
     backups_ = std::make_unique<Backups>(*journal_backup_);
     admin_->set_backup(*journal_backup_);
+    admin_->set_storage([this] { return storage_->problem(); });
 
     calls_ = std::make_unique<TaskScope>();
     server_ = std::make_unique<transport::GrpcServer>(

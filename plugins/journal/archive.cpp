@@ -122,7 +122,7 @@ uint64_t check_archived(ChainCheck& check, const std::string& stream, uint64_t f
         if (!check.add((**segment)[first - row.first_seq], true)) return first;
       }
     } else if (segment.status().code() == Code::kNotFound) {
-      check.missing(row);
+      check.missing(row, segment.status().message());
       first = row.last_seq + 1;
     } else {
       check.fail(first, segment.status().message());
@@ -228,6 +228,18 @@ Result<std::vector<Rewritten>> rewrite_without(const std::string& stream, const 
   rewritten.after.blobs = named_blobs(records, all_blobs);
   rewritten.file = std::move(*file);
   return out;
+}
+
+Status check_before_archiving(const std::string& stream, const Segment& records) {
+  const v1::Record& first = records.front();
+  ChainCheck check(stream, first.seq(), first.prev_hash());
+  for (const v1::Record& record : records) {
+    if (check.add(record)) continue;
+    return {Code::kDataLoss, check.result().reason() +
+                                 "; a damaged tape is not archived: palyra audit verify tells all "
+                                 "damage, palyra backup restore brings a backup back"};
+  }
+  return {};
 }
 
 std::vector<std::string> named_blobs(const Segment& records,

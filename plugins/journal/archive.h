@@ -94,6 +94,8 @@ Result<std::vector<Rewritten>> rewrite_without(const std::string& stream, const 
                                                uint64_t first_seq, uint64_t last_seq,
                                                const std::vector<std::string>& all_blobs,
                                                Archive& archive);
+// DATA_LOSS if the records are not what their hashes say: damage stays where it can be found.
+Status check_before_archiving(const std::string& stream, const Segment& records);
 // The digests of `all_blobs` that the payloads name.
 std::vector<std::string> named_blobs(const Segment& records,
                                      const std::vector<std::string>& all_blobs);

@@ -59,7 +59,7 @@ bool ChainCheck::add(const v1::Record& record, bool from_archive) {
 
 void ChainCheck::archived(const SegmentRow& row) { segments_.push_back(row); }
 
-void ChainCheck::missing(const SegmentRow& row) {
+void ChainCheck::missing(const SegmentRow& row, const std::string& why) {
   if (!response_.ok()) return;
   if (row.first_seq == next_seq_ && row.prev_hash != prev_hash_) {
     fail(row.first_seq, "its archive does not follow the record before");
@@ -67,6 +67,7 @@ void ChainCheck::missing(const SegmentRow& row) {
   }
   segments_.push_back(row);
   missing_segments_.push_back(row);
+  if (response_.reason().empty()) response_.set_reason(why);
   response_.set_archive_missing(response_.archive_missing() + row.last_seq + 1 - next_seq_);
   next_seq_ = row.last_seq + 1;
   prev_hash_ = row.last_hash;

@@ -27,8 +27,8 @@ class ChainCheck {
   bool add(const v1::Record& record, bool from_archive = false);
   // The records of this segment follow from its file, or the next ones of it do.
   void archived(const SegmentRow& row);
-  // The file of this segment is not there: its records are skipped.
-  void missing(const SegmentRow& row);
+  // The file of this segment is not there, which `why` says: its records are skipped.
+  void missing(const SegmentRow& row, const std::string& why);
   // Record `seq` cannot be right. Returns false.
   bool fail(uint64_t seq, std::string reason);
   v1::VerifyResponse result();

@@ -126,6 +126,7 @@ Task<Result<api::DoctorResponse>> AdminImpl::doctor(Caller caller, api::DoctorRe
       }
     }
   }
+  if (storage_problem_) *response.add_checks() = storage_check(storage_problem_());
   const std::vector<std::string> instances = providers_.instances();
   for (const std::string& instance : instances) {
     const auto models = co_await providers_.models(instance, false);

@@ -32,6 +32,8 @@ class AdminImpl final : public Admin {
   void set_backup(JournalBackup& backup) { backup_ = &backup; }
   // Without it doctor does not tell of the audit's key.
   void set_audit_key(std::function<AuditKeyFacts()> look) { audit_key_ = std::move(look); }
+  // Without it doctor does not tell of retention and erasures. The answer is storage_check()'s.
+  void set_storage(std::function<std::string()> problem) { storage_problem_ = std::move(problem); }
   void set_endpoint(std::string endpoint) { facts_.endpoint = std::move(endpoint); }
 
   Task<Result<api::ListPluginsResponse>> list_plugins(Caller caller,
@@ -53,6 +55,7 @@ class AdminImpl final : public Admin {
   const Gateway& gateway_;
   JournalBackup* backup_ = nullptr;
   std::function<AuditKeyFacts()> audit_key_;
+  std::function<std::string()> storage_problem_;
   const Describe describe_;
   Facts facts_;
 };

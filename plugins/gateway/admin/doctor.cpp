@@ -232,6 +232,13 @@ Check audit_key_check(const AuditKeyFacts& key) {
                                                     : "the newest checkpoint is signed with it"));
 }
 
+Check storage_check(const std::string& problem) {
+  if (problem.empty())
+    return make("storage", "ok", "retention and erasures have nothing left to do");
+  return make("storage", "warn", problem,
+              "palyra storage status says more; it is tried again by itself");
+}
+
 Check exposure_check(const std::string& endpoint) {
   const std::string host = endpoint.substr(0, endpoint.rfind(':'));
   if (host.rfind("127.", 0) == 0 || host == "[::1]" || host == "localhost") {

@@ -48,6 +48,8 @@ struct AuditKeyFacts {
   std::string tampered = {};
 };
 Check audit_key_check(const AuditKeyFacts& key);
+// Why retention or an erasure did not come to an end; empty = it did.
+Check storage_check(const std::string& problem);
 // `endpoint` is "host:port"; anything but a loopback address without TLS is an exposure.
 Check exposure_check(const std::string& endpoint);
 // Nanoseconds since the epoch; `known_ms`: a time that has been, milliseconds, 0 = none is known.

@@ -326,6 +326,30 @@ TEST_F(RetentionTest, AnotherPrincipalErasesNothingAndNeitherDoesARunInFlight) {
   EXPECT_THAT(tape(first.run_id), HasSubstr(kSecret));
 }
 
+TEST_F(RetentionTest, ADamagedSessionDoesNotKeepTheOthersFromTheArchive) {
+  const AcceptedInput damaged = say("one");
+  house_.advance_ms(1000);
+  const AcceptedInput sound = say("two");
+  house_.advance_ms(31 * kDayMs);
+  auto& record = *house_.store.stored("run/" + damaged.run_id, 2);
+  const std::string before = record.payload();
+  record.set_payload("forged");
+  const Status first = house_.run(storage_.pass());
+  EXPECT_EQ(first.code(), Code::kDataLoss);
+  EXPECT_THAT(first.message(), HasSubstr(damaged.session_id));
+  EXPECT_EQ(storage_.problem(), first.message());
+  EXPECT_THAT(tape(sound.run_id), HasSubstr("segment_closed"));
+  const auto by_hand = house_.run(storage_.archive(admin(), {}));
+  ASSERT_TRUE(by_hand.ok()) << by_hand.status().to_string();
+  EXPECT_EQ(by_hand->failed(), 1u);
+  EXPECT_EQ(by_hand->problem(), first.message());
+  // Brought back from a backup, say: it comes again.
+  record.set_payload(before);
+  EXPECT_TRUE(house_.run(storage_.pass()).ok());
+  EXPECT_THAT(tape(damaged.run_id), HasSubstr("segment_closed"));
+  EXPECT_EQ(storage_.problem(), "");
+}
+
 TEST_F(RetentionTest, ArchivingByHandSaysWhatItWouldDoFirst) {
   const AcceptedInput first = say("one");
   api::ArchiveSessionsRequest request;

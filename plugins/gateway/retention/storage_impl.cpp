@@ -23,8 +23,17 @@ Status require_admin(const Caller& caller) {
   return Status(Code::kPermissionDenied, "this needs a credential with the scope admin");
 }
 
+// Of one session; the next may well be sound.
+bool only_this_one(const Status& status) {
+  return status.code() == Code::kDataLoss || status.code() == Code::kNotFound;
+}
+
 bool is_busy(const api::Session& session) {
   return !session.active_run().empty() || session.queued() > 0;
+}
+
+Status about(const api::Session& session, const Status& status) {
+  return {status.code(), "session " + session.session_id() + ": " + status.message()};
 }
 
 }  // namespace
@@ -192,6 +201,11 @@ Task<Result<api::ArchiveSessionsResponse>> StorageImpl::archive(
         out.set_skipped(out.skipped() + 1);
         continue;
       }
+      if (only_this_one(done.status())) {
+        out.set_failed(out.failed() + 1);
+        if (out.problem().empty()) out.set_problem(about(session, done.status()).message());
+        continue;
+      }
       if (!done.ok()) co_return done.status();
       out.set_sessions(out.sessions() + (done->records > 0 ? 1 : 0));
       out.set_records(out.records() + done->records);
@@ -237,6 +251,7 @@ Task<Status> StorageImpl::pass() {
   api::RetentionState state = std::move(*found);
   const int64_t now_ms = world_.clock.wall_now() / kNanosPerMilli;
   Status status;
+  Status left;  // the first session that was passed over
   auto used = co_await used_bytes();
   if (!used.ok()) co_return used.status();
   std::string cursor;
@@ -254,6 +269,10 @@ Task<Status> StorageImpl::pass() {
       }
       if (verdict == Verdict::kArchive) {
         const auto done = co_await keeper_.archive(session.session_id());
+        if (only_this_one(done.status())) {
+          if (left.ok()) left = about(session, done.status());
+          continue;
+        }
         if (!done.ok() && done.status().code() != Code::kFailedPrecondition) {
           status = done.status();
           break;
@@ -270,11 +289,13 @@ Task<Status> StorageImpl::pass() {
         }
       }
       // A session that is used meanwhile comes again, with its new time.
-      state.set_done_to_ms(session.updated_at_ms());
+      if (left.ok()) state.set_done_to_ms(session.updated_at_ms());
     }
   }
+  if (status.ok()) status = left;
+  pass_problem_ = status.message();
   state.set_last_pass_ms(now_ms);
-  state.set_problem(status.message());
+  state.set_problem(pass_problem_);
   const Status stored = co_await put_state(state);
   if (changed) (void)co_await give_back(false, std::numeric_limits<int64_t>::max());
   co_return status.ok() ? stored : status;

@@ -30,8 +30,12 @@ class StorageImpl : public Storage {
                                                      api::ArchiveSessionsRequest request) override;
   Task<Result<api::VacuumResponse>> vacuum(Caller caller, api::VacuumRequest request) override;
 
-  // One pass: archives what the rules say, then gives free pages back. The first failure ends it.
+  // One pass: archives what the rules say, then gives free pages back. A session that is damaged or
+  // lacks a file is left to the next pass and the others are archived; its failure is returned at
+  // the end, any other ends the pass.
   Task<Status> pass();
+  // Why the last pass, or the erasures that have begun, did not come to an end; empty = they did.
+  std::string problem() const { return problem_.empty() ? pass_problem_ : problem_; }
   // Finishes the erasures that have begun; the first failure is returned after all were tried. At
   // the start, before anybody is served, and by run().
   Task<Status> finish_erasures();
@@ -61,6 +65,7 @@ class StorageImpl : public Storage {
   // Notes of erasures that somebody waits for.
   std::multiset<std::string> in_hand_;
   std::string problem_;
+  std::string pass_problem_;
 };
 
 }  // namespace palyra::gateway::retention

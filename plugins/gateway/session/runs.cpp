@@ -286,7 +286,12 @@ Task<Result<api::VerifyTapeResponse>> GatewayImpl::verify_tape(Caller caller,
   out.set_records(verified->records());
   out.set_erased(verified->erased());
   out.set_bad_seq(verified->bad_seq());
-  out.set_reason(verified->reason());
+  if (verified->ok() && verified->archive_missing() > 0) {
+    out.set_reason(std::to_string(verified->archive_missing()) +
+                   " records are proven by what follows them only: " + verified->reason());
+  } else {
+    out.set_reason(verified->reason());
+  }
   out.set_head_hash(digest::to_hex(verified->head_hash()));
   co_return out;
 }

@@ -76,6 +76,7 @@ TEST_P(JournalArchive, AMissingFileIsSaidAndTheRestVerifies) {
   const auto verdict = backend_->verify("s");
   EXPECT_TRUE(verdict->ok()) << verdict->reason();
   EXPECT_EQ(verdict->archive_missing(), 11u);
+  EXPECT_NE(verdict->reason().find(first), std::string::npos) << "named: " << verdict->reason();
   EXPECT_EQ(payloads(read("s", 12)), "<segment_closed> ");
 }
 
@@ -275,6 +276,16 @@ TEST_P(JournalArchive, WhatCannotBeArchivedIsRefused) {
   young.set_sweep_blobs(true);
   young.set_min_age_ms(1);
   EXPECT_EQ(backend_->maintain(young).status().code(), Code::kInvalidArgument);
+}
+
+TEST_P(JournalArchive, ADamagedTapeIsNotArchivedAndItsDamageStaysWhereItIsFound) {
+  write("s", 6);
+  backend_->alter_payload("s", 3, "forged");
+  const auto status = backend_->archive(up_to("s", 5)).status();
+  EXPECT_EQ(status.code(), Code::kDataLoss);
+  EXPECT_NE(status.message().find("record 3 of s"), std::string::npos) << status.message();
+  EXPECT_EQ(backend_->maintain({})->archived_segments(), 0u);
+  EXPECT_EQ(backend_->verify("s")->bad_seq(), 3u);
 }
 
 TEST_P(JournalArchive, MaintainCountsWhatIsArchived) {

@@ -73,6 +73,9 @@ void MemoryStore::write_archive(const v1::ArchiveRequest& request, Done<v1::Arch
     if (!source.add(*stored[seq - 1])) break;
   }
   if (source.records().empty()) return done(source.response());
+  if (Status sound = check_before_archiving(request.stream(), source.records()); !sound.ok()) {
+    return done(sound);
+  }
   const Result<std::string> file = encode_segment(source.records());
   if (!file.ok()) return done(file.status());
   SegmentRow row = describe_segment(source.records(), *file);

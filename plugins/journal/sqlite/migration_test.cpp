@@ -105,6 +105,14 @@ TEST_F(JournalMigration, AFileOfTheFirstReleaseKeepsAllAndACopyIsMadeBefore) {
   EXPECT_FALSE(files::exists(before_));
 }
 
+TEST_F(JournalMigration, AnotherStoresCopyOfBeforeStaysAndThisOneHasItsOwn) {
+  const std::string older = "an older store, kept when it was brought up";
+  ASSERT_TRUE(files::write(before_, older).ok());
+  ASSERT_TRUE(backend_.open(path_).ok());
+  EXPECT_EQ(*files::read(before_, 1000), older);
+  EXPECT_EQ(version_of(before_ + "-2"), 1);
+}
+
 TEST_F(JournalMigration, WithoutRoomForTheCopyNothingIsChanged) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -125,21 +125,32 @@ Status configure(Database& db, bool writer) {
 
 namespace {
 
-// What a migration that fails, or that somebody regrets, goes back to.
+// What a migration that fails, or that somebody regrets, goes back to: `path`.before-vN, or with a
+// number behind that if another store's copy has the name.
 Status keep_as_it_was(const std::string& path, int64_t version) {
-  const std::string kept = path + ".before-v" + std::to_string(kSchemaVersion);
-  if (files::exists(kept)) return {};
   // The copy, and as much again for what the migration writes.
+  const std::string name = path + ".before-v" + std::to_string(kSchemaVersion);
   const uint64_t size = files::size(path) + files::size(path + "-wal");
   Status status =
-      files::check_room(kept, size * 2 + (1 << 20),
+      files::check_room(name, size * 2 + (1 << 20),
                         "bringing " + path + " from schema " + std::to_string(version) + " to " +
                             std::to_string(kSchemaVersion) + ", with a copy before,");
   if (!status.ok()) return status;
-  const std::string unfinished = kept + ".unfinished";
+  const std::string unfinished = name + ".unfinished";
   status = files::remove(unfinished);
-  if (status.ok()) status = copy_snapshot(path, unfinished).status();
-  return status.ok() ? files::rename(unfinished, kept) : status;
+  if (!status.ok()) return status;
+  status = copy_snapshot(path, unfinished).status();
+  if (!status.ok()) return status;
+  std::string kept = name;
+  for (int number = 2; files::exists(kept); ++number) {
+    const Result<files::Digest> there = files::digest(kept);
+    const Result<files::Digest> copied = files::digest(unfinished);
+    if (!there.ok()) return there.status();
+    if (!copied.ok()) return copied.status();
+    if (there->sha256 == copied->sha256) return files::remove(unfinished);
+    kept = name + "-" + std::to_string(number);
+  }
+  return files::rename(unfinished, kept);
 }
 
 }  // namespace

@@ -46,15 +46,31 @@ std::string directory_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+// A new store is not begun, without a word, where one was.
+Status refuse_a_lost_store(const std::string& path) {
+  if (file_size(path) > 0) return {};
+  for (const char* suffix : {"-wal", ".checked"}) {
+    const std::string left = path + suffix;
+    if (file_size(left) == 0) continue;
+    return {Code::kFailedPrecondition,
+            "journal " + path + " is not there any more, and " + left +
+                ", which belongs to it, is; bring a backup back with: palyra backup restore; to "
+                "begin anew, move that file away"};
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, const Clock& clock,
                                                        Random& random) {
   Result<sqlite::FileLock> lock = sqlite::FileLock::take(options.path + ".lock");
   if (!lock.ok()) return lock.status();
+  Status status = refuse_a_lost_store(options.path);
+  if (!status.ok()) return status;
   Result<std::unique_ptr<Database>> db = Database::open(options.path, true);
   if (!db.ok()) return db.status();
-  Status status = sqlite::configure(**db, true);
+  status = sqlite::configure(**db, true);
   if (status.ok()) status = sqlite::prepare_schema(**db, options.path);
   if (status.ok() && options.max_bytes != 0) {
     const std::string limit =

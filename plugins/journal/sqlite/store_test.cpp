@@ -3,11 +3,14 @@
 #include "plugins/journal/contract/archive_fixture.h"
 #include "plugins/journal/contract/backend.h"
 #include "plugins/journal/contract/requests.h"
+#include "plugins/journal/sqlite/files.h"
 #include "plugins/journal/sqlite/test_directory.h"
 
+#include <gmock/gmock.h>
 #include <sqlite3.h>
 
 #include <atomic>
+#include <filesystem>
 #include <future>
 #include <thread>
 
@@ -33,8 +36,9 @@ class SqliteBackend : public Backend {
     ASSERT_TRUE(opened.ok()) << opened.status().to_string();
     store_ = std::move(*opened);
   }
+  void close() { store_.reset(); }
   void reopen(sqlite::WriteQueue::Bounds queue = {}) {
-    store_.reset();
+    close();
     open(queue);
   }
   SqliteStore& store() override { return *store_; }
@@ -204,6 +208,22 @@ TEST(SqliteStore, AStoreOfTheFirstReleaseIsBroughtForwardWithItsIndexes) {
   ASSERT_TRUE(backend.commit(Commit().remove("c", "k").remove("c", "bare")).ok());
   EXPECT_TRUE(keys(*backend.query(query("c", "at"))).empty());
   EXPECT_TRUE(keys(*backend.query(query("c", "only"))).empty());
+}
+
+TEST(SqliteStore, ANewStoreIsNotBegunWhereOneWasLost) {
+  for (const std::string suffix : {"-wal", ".checked"}) {
+    SqliteBackend backend;
+    backend.close();
+    std::filesystem::resize_file(backend.path(), 0);
+    std::filesystem::remove(backend.path() + "-wal");
+    const std::string left = backend.path() + suffix;
+    ASSERT_TRUE(files::write(left, "what is left").ok());
+    const auto lost = SqliteStore::open({.path = backend.path()}, backend.clock, backend.random);
+    EXPECT_EQ(lost.status().code(), Code::kFailedPrecondition);
+    EXPECT_THAT(lost.status().message(), testing::HasSubstr(left));
+    std::filesystem::remove(left);
+    backend.open();
+  }
 }
 
 TEST(SqliteStore, AnUploadThatWasCutOffLeavesNothing) {

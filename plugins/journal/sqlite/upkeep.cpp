@@ -74,6 +74,7 @@ Result<v1::ArchiveResponse> SqliteStore::archive_now(Reader& reader,
     const Segment& records = next->source.records();
     v1::ArchiveResponse response = next->source.response();
     if (records.empty()) return response;
+    if (Status sound = check_before_archiving(request.stream(), records); !sound.ok()) return sound;
     const Result<std::string> file = encode_segment(records);
     if (!file.ok()) return file.status();
     SegmentRow row = describe_segment(records, *file);
