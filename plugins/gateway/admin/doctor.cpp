@@ -109,9 +109,10 @@ std::vector<Check> journal_keeping_checks(const Result<pb::CheckResponse>& keepi
     }
     case pb::STORE_CHECK_STATE_OK:
     case pb::STORE_CHECK_STATE_NOT_DUE:
-      checks.push_back(
-          make("journal-check", "ok",
-               "every page, chain and blob verified at " + minute(check.finished_ms())));
+      checks.push_back(make("journal-check", "ok",
+                            "every page, chain and blob of the database verified at " +
+                                minute(check.finished_ms()) +
+                                " (archived files: palyra audit verify)"));
       break;
     default:
       checks.push_back(make("journal-check", "ok", "begins some seconds after the start"));

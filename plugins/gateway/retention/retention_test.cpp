@@ -326,6 +326,18 @@ TEST_F(RetentionTest, AnotherPrincipalErasesNothingAndNeitherDoesARunInFlight) {
   EXPECT_THAT(tape(first.run_id), HasSubstr(kSecret));
 }
 
+TEST_F(RetentionTest, ASessionOfBeforeTheClockWasSetBackIsArchivedInItsTime) {
+  say("one");
+  house_.advance_ms(40 * kDayMs);
+  ASSERT_TRUE(house_.run(storage_.pass()).ok());
+  house_.clock.jump_wall(-60 * kDayMs * kNanosPerMilli);
+  const AcceptedInput again = say("two");
+  ASSERT_TRUE(house_.run(storage_.pass()).ok());
+  house_.advance_ms(31 * kDayMs);
+  ASSERT_TRUE(house_.run(storage_.pass()).ok());
+  EXPECT_THAT(tape(again.run_id), HasSubstr("segment_closed"));
+}
+
 TEST_F(RetentionTest, ADamagedSessionDoesNotKeepTheOthersFromTheArchive) {
   const AcceptedInput damaged = say("one");
   house_.advance_ms(1000);

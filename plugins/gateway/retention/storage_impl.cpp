@@ -250,6 +250,8 @@ Task<Status> StorageImpl::pass() {
   if (!found.ok()) co_return found.status();
   api::RetentionState state = std::move(*found);
   const int64_t now_ms = world_.clock.wall_now() / kNanosPerMilli;
+  // The clock was set back: sessions are used at times again that were looked at already.
+  if (now_ms < state.last_pass_ms()) state.set_done_to_ms(0);
   Status status;
   Status left;  // the first session that was passed over
   auto used = co_await used_bytes();
