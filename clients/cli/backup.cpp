@@ -229,6 +229,10 @@ int create_backup(const GlobalOptions& global, const std::string& name, const st
   if (found.progress().name() == begun.name() && !found.progress().error().empty()) {
     return complain("the backup failed: " + found.progress().error(), kExitCannotCreate);
   }
+  if (found.progress().name() == begun.name() && !found.progress().note().empty()) {
+    std::fprintf(stderr, "palyra: the backup was made, but %s\n",
+                 one_line(found.progress().note()).c_str());
+  }
   context = connection.context();
   status = stub->ListBackups(context.get(), {}, &found);
   if (!status.ok()) return connection.explain(status);

@@ -54,13 +54,14 @@ class JournalPlugin : public Plugin {
                                      .segments_dir = config_.segments_dir},
                                     host().clock(), host().random());
     if (!opened) return opened.status();
-    keeper_ =
-        std::make_shared<backup::DiskKeeper>(backup::KeeperOptions{.store = config_.path,
-                                                                   .directory = config_.backup_dir,
-                                                                   .archive = archive,
-                                                                   .segments = config_.segments_dir,
-                                                                   .keep = config_.backups_keep},
-                                             host().clock(), (*opened)->archive());
+    keeper_ = std::make_shared<backup::DiskKeeper>(
+        backup::KeeperOptions{.store = config_.path,
+                              .directory = config_.backup_dir,
+                              .archive = archive,
+                              .segments = config_.segments_dir,
+                              .reserve = config_.min_free_bytes,
+                              .keep = config_.backups_keep},
+        host().clock(), (*opened)->archive());
     store_ = std::move(*opened);
     service_->open(store_, keeper_);
     host().info("the journal is open", {{"path", config_.path}});

@@ -70,6 +70,9 @@ TEST(DoctorTest, TheStoresCheckAndTheBackupsAreTold) {
   keeping.mutable_check()->set_state(pb::STORE_CHECK_STATE_OK);
   keeping.add_backups()->set_name("b");
   expect("ok", "ok");
+  keeping.mutable_backup()->set_note("older ones stay");
+  expect("ok", "warn");
+  keeping.mutable_backup()->clear_note();
   keeping.mutable_check()->set_state(pb::STORE_CHECK_STATE_FAILED);
   keeping.set_archive_problem("the disk is full");
   expect("warn", "warn");

@@ -119,7 +119,11 @@ std::vector<Check> journal_keeping_checks(const Result<pb::CheckResponse>& keepi
   }
   const pb::BackupProgress& backup = keeping->backup();
   if (!backup.error().empty()) {
-    checks.push_back(make("backups", "warn", "the last one failed: " + backup.error(),
+    checks.push_back(make("backups", "warn",
+                          (backup.name().empty() ? "" : "the last one failed: ") + backup.error(),
+                          "remove the cause, then: palyra backup create"));
+  } else if (!backup.note().empty()) {
+    checks.push_back(make("backups", "warn", backup.name() + " was made, but " + backup.note(),
                           "remove the cause, then: palyra backup create"));
   } else if (!keeping->archive_problem().empty()) {
     checks.push_back(make("backups", "warn", "the archive: " + keeping->archive_problem(),

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <map>
 #include <mutex>
 #include <sys/resource.h>
@@ -656,6 +657,118 @@ TEST_F(BackupTest, TheCheckBesideTheUsersFindsWhatTheStartDidNotLookAt) {
   // The next life knows when it was.
   DiskKeeper keeper(options, clock, nullptr);
   EXPECT_EQ(keeper.check({})->check().finished_ms(), clock.wall_now() / kNanosPerMilli);
+}
+
+TEST_F(BackupTest, ADamagedStoreDoesNotPushOutTheLastWholeBackup) {
+  write_some(60, 100'000);
+  contract::ManualClock clock;
+  const KeeperOptions options{.store = store_path_, .directory = backups_, .keep = 1};
+  const auto make = [&](DiskKeeper& keeper, const std::string& name) {
+    v1::BackupRequest request;
+    request.set_name(name);
+    EXPECT_TRUE(keeper.backup(request).ok());
+    while (keeper.check({})->backup().running()) std::this_thread::yield();
+    const auto made = keeper.check({})->backup();
+    EXPECT_EQ(made.error(), "");
+    return made.note();
+  };
+  const auto look = [&](DiskKeeper& keeper) {
+    std::promise<void> done;
+    keeper.begin_check([&](bool, const std::string&) { done.set_value(); });
+    done.get_future().wait();
+  };
+  {
+    DiskKeeper keeper(options, clock, nullptr);
+    EXPECT_EQ(make(keeper, "first"), "");
+    EXPECT_EQ(make(keeper, "whole"), "");
+    EXPECT_EQ(list_backups(backups_)->size(), 1u);
+  }
+  store_.close();
+  run_sql(store_path_, "UPDATE payload SET data=CAST('forged' AS BLOB) WHERE position=2");
+  ASSERT_TRUE(store_.open().ok());
+  {
+    DiskKeeper keeper(options, clock, nullptr);
+    look(keeper);
+    EXPECT_NE(make(keeper, "damaged").find("found damage"), std::string::npos);
+  }
+  {
+    DiskKeeper keeper(options, clock, nullptr);
+    EXPECT_NE(make(keeper, "in-the-next-life").find("found damage"), std::string::npos);
+  }
+  EXPECT_TRUE(verify(file("whole")).ok());
+  store_.close();
+  ASSERT_TRUE(restore(file("whole"), true).ok());
+  ASSERT_TRUE(store_.open().ok());
+  DiskKeeper keeper(options, clock, nullptr);
+  look(keeper);
+  EXPECT_EQ(make(keeper, "mended"), "");
+  EXPECT_EQ(list_backups(backups_)->size(), 1u);
+}
+
+TEST_F(BackupTest, WhatHindersPruningIsNotTakenForAFailedBackup) {
+  write_some(3);
+  ASSERT_TRUE(create("one").ok());
+  ASSERT_TRUE(create("two").ok());
+  std::filesystem::resize_file(file("two"), 4096);
+  contract::ManualClock clock;
+  DiskKeeper keeper({.store = store_path_, .directory = backups_, .keep = 2}, clock, nullptr);
+  const auto make = [&](const std::string& name) {
+    v1::BackupRequest request;
+    request.set_name(name);
+    EXPECT_TRUE(keeper.backup(request).ok());
+    while (keeper.check({})->backup().running()) std::this_thread::yield();
+    EXPECT_EQ(keeper.check({})->backup().error(), "");
+    EXPECT_TRUE(verify(file(name)).ok());
+    return keeper.check({})->backup().note();
+  };
+  EXPECT_NE(make("three").find("two, which would stay, is damaged"), std::string::npos);
+  EXPECT_TRUE(verify(file("one")).ok());
+  std::ofstream(backups_ + "/other.json") << "not a manifest";
+  EXPECT_NE(make("four").find("other.json"), std::string::npos);
+}
+
+TEST_F(BackupTest, ABackupLeavesTheReserveOfTheStoreFree) {
+  write_some(3);
+  CreateOptions options{store_path_, backups_, "one", kWallMs};
+  options.reserve = uint64_t{1} << 60;
+  const Status refused = backup::create(options).status();
+  EXPECT_EQ(refused.code(), Code::kResourceExhausted);
+  EXPECT_NE(refused.message().find("min_free_bytes"), std::string::npos) << refused.message();
+  EXPECT_TRUE(list_backups(backups_)->empty());
+  options.reserve = 1;
+  EXPECT_TRUE(backup::create(options).ok());
+}
+
+TEST_F(BackupTest, AStopIsHeardWhereverTheBackupIs) {
+  write_some(30, 50'000);
+  archive_some();
+  // Each report of progress once as the last one.
+  size_t reports = SIZE_MAX;
+  for (size_t last = 0; last < reports; ++last) {
+    size_t seen = 0;
+    uint64_t before = 0;
+    const auto made = backup::create({.store = store_path_,
+                                      .directory = backups_,
+                                      .name = "b" + std::to_string(last),
+                                      .wall_ms = kWallMs,
+                                      .segments = segments_},
+                                     [&](uint64_t done, uint64_t total) {
+                                       EXPECT_LE(before, done) << "a bar does not go back";
+                                       EXPECT_LE(done, total);
+                                       before = done;
+                                       return seen++ < last;
+                                     });
+    if (made.ok()) {
+      reports = seen;
+      EXPECT_GE(seen, 4u) << "pages, segments, digest";
+    } else {
+      EXPECT_EQ(made.status().code(), Code::kCancelled);
+      EXPECT_TRUE(list_backups(backups_)->empty());
+      for (const std::string& name : files_there()) {
+        EXPECT_TRUE(name == ".lock" || name == "segments") << name;
+      }
+    }
+  }
 }
 
 TEST_F(BackupTest, ACrashInTheMiddleLeavesNothingThatIsTakenForABackup) {

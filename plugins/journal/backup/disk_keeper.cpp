@@ -1,6 +1,7 @@
 #include "plugins/journal/backup/disk_keeper.h"
 
 #include "plugins/journal/backup/read.h"
+#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/sqlite/full_check.h"
 #include "plugins/journal/sqlite/schema.h"
 
@@ -20,12 +21,22 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLongestPause{200};
 
-int64_t last_check_ms(const std::string& path) {
+// How the last check of an earlier life ended.
+struct LastCheck {
+  int64_t finished_ms = 0;  // 0 = none that found everything whole
+  bool damaged = false;
+};
+
+LastCheck last_check(const std::string& path) {
+  LastCheck last;
   const auto text = files::read(path, 4096);
-  if (!text.ok()) return 0;
+  if (!text.ok()) return last;
   const auto json = nlohmann::json::parse(*text, nullptr, false);
-  const auto at = json.is_object() ? json.find("finished_ms") : json.end();
-  return at != json.end() && at->is_number_integer() ? at->get<int64_t>() : 0;
+  if (!json.is_object()) return last;
+  last.damaged = json.contains("damaged");
+  const auto at = json.find("finished_ms");
+  if (at != json.end() && at->is_number_integer()) last.finished_ms = at->get<int64_t>();
+  return last;
 }
 
 void fill(const Manifest& manifest, v1::BackupInfo& info) {
@@ -44,7 +55,11 @@ void fill(const Manifest& manifest, v1::BackupInfo& info) {
 DiskKeeper::DiskKeeper(KeeperOptions options, const Clock& clock, const sqlite::WalArchive* archive)
     : options_(std::move(options)), clock_(clock), archive_(archive) {
   check_.set_state(v1::STORE_CHECK_STATE_WAITING);
-  check_.set_finished_ms(last_check_ms(checked_path()));
+  const LastCheck last = last_check(checked_path());
+  check_.set_finished_ms(last.finished_ms);
+  suspect_ = last.damaged;
+  // `palyra doctor` tells before somebody needs a backup.
+  progress_.set_error(check_apart(options_.directory, options_.segments).message());
 }
 
 DiskKeeper::~DiskKeeper() {
@@ -70,12 +85,15 @@ CreateOptions DiskKeeper::to_create(const std::string& name) const {
   create.name = name;
   create.wall_ms = clock_.wall_now() / kNanosPerMilli;
   create.segments = options_.segments;
+  create.reserve = options_.reserve;
   return create;
 }
 
 Result<v1::BackupResponse> DiskKeeper::backup(const v1::BackupRequest& request) {
   const Result<std::string> name = free_name(to_create(request.name()));
   if (!name.ok()) return name.status();
+  Status apart = check_apart(options_.directory, options_.segments);
+  if (!apart.ok()) return apart;
   const std::lock_guard lock(mutex_);
   if (stopping_) return Status(Code::kUnavailable, "the journal is closing");
   if (progress_.running()) {
@@ -93,19 +111,44 @@ Result<v1::BackupResponse> DiskKeeper::backup(const v1::BackupRequest& request) 
 }
 
 void DiskKeeper::make(const std::string& name) {
-  const auto manifest = create(to_create(name), [this](uint64_t done, uint64_t total) {
-    const std::lock_guard lock(mutex_);
-    progress_.set_done_bytes(done);
-    progress_.set_total_bytes(total);
-    return !stopping_;
-  });
-  Status status = manifest.status();
-  if (status.ok() && options_.keep > 0) {
-    status = prune(options_.directory, options_.keep, options_.archive, options_.segments).status();
+  std::vector<std::string> missing;
+  const auto manifest = create(
+      to_create(name),
+      [this](uint64_t done, uint64_t total) {
+        const std::lock_guard lock(mutex_);
+        progress_.set_done_bytes(done);
+        progress_.set_total_bytes(total);
+        return !stopping_;
+      },
+      &missing);
+  std::string note = manifest.ok() ? tidy() : "";
+  if (!missing.empty()) {
+    note = std::to_string(missing.size()) +
+           " files of archived segments are missing from the store or were altered, and are not in "
+           "the backup; \"palyra backup verify\" names them" +
+           (note.empty() ? "" : "; " + note);
   }
   const std::lock_guard lock(mutex_);
   progress_.set_running(false);
-  progress_.set_error(status.message());
+  progress_.set_error(manifest.status().message());
+  progress_.set_note(note);
+}
+
+std::string DiskKeeper::tidy() {
+  if (options_.keep == 0) return "";
+  {
+    const std::lock_guard lock(mutex_);
+    if (suspect_) {
+      return "older backups stay, whatever backups_keep says, because the last check of the "
+             "journal found damage or failed: the newer ones may hold it, too";
+    }
+  }
+  const auto pruned = prune(options_.directory, options_.keep, options_.archive, options_.segments);
+  if (!pruned.ok()) return "older backups could not be removed: " + pruned.status().message();
+  if (pruned->unreadable.empty()) return "";
+  return "archived segments and logs of older backups stay, because it is not known what this one "
+         "needs: " +
+         pruned->unreadable.front();
 }
 
 Result<v1::CheckResponse> DiskKeeper::check(const v1::CheckRequest& request) {
@@ -177,6 +220,7 @@ void DiskKeeper::look(const Heard& heard) {
                      : damaged    ? v1::STORE_CHECK_STATE_DAMAGED
                                   : v1::STORE_CHECK_STATE_OK);
     check_.set_detail(detail);
+    suspect_ = !result.ok() || damaged;
     if (result.ok()) check_.set_finished_ms(now);
   }
   if (result.ok() && !damaged) {
@@ -186,7 +230,8 @@ void DiskKeeper::look(const Heard& heard) {
                                                .dump() +
                                            "\n");
   } else if (damaged) {
-    (void)files::remove(checked_path());
+    // So that the next life knows before its own check has ended.
+    (void)files::write(checked_path(), nlohmann::json({{"damaged", true}}).dump() + "\n");
   }
   if (heard) {
     heard(damaged || !result.ok(),

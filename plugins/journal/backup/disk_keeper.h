@@ -20,6 +20,7 @@ struct KeeperOptions {
   std::string directory = {};  // of backups
   std::string archive = {};    // of logs; empty = none
   std::string segments = {};   // of archived segments; empty = none
+  uint64_t reserve = 0;        // bytes that a backup leaves free on the disk of the store
   // After each backup all but the newest so many are removed; 0 = none are.
   size_t keep = 0;
 };
@@ -50,6 +51,8 @@ class DiskKeeper : public Keeper {
  private:
   CreateOptions to_create(const std::string& name) const;
   void make(const std::string& name);
+  // Removes what `keep` does not want. A sentence for the operator, or empty.
+  std::string tidy();
   void look(const Heard& heard);
   // Sleeps and says whether to go on.
   bool pause(std::chrono::steady_clock::duration time);
@@ -63,6 +66,9 @@ class DiskKeeper : public Keeper {
   bool stopping_ = false;
   v1::BackupProgress progress_;
   v1::StoreCheckProgress check_;
+  // The last check that ended, maybe in an earlier life, found damage or failed: older backups may
+  // be the only whole ones.
+  bool suspect_ = false;
   std::thread maker_;
   std::thread checker_;
 };
