@@ -1,5 +1,7 @@
 #include "plugins/common/utf8/utf8.h"
 
+#include "plugins/common/utf8/letters.h"
+
 #include <gtest/gtest.h>
 
 namespace palyra::utf8 {
@@ -55,6 +57,18 @@ TEST(Utf8, DecodesCodePoints) {
   EXPECT_EQ(decode("\xE2\x82\xAC", 0).value, U'\u20AC');
   EXPECT_EQ(decode("\xE2\x82\xAC", 0).size, 3u);
   EXPECT_EQ(decode("\xE2\x82\xAC", 1).size, 0u);
+}
+
+TEST(Letters, AreFoldedInTheirPlaces) {
+  EXPECT_EQ(folded("ÄRGER Ὀ ΩMEGA ПРИВЕТ Łódź 東京"), "ärger Ὀ ωmega привет łódź 東京");
+  EXPECT_EQ(folded("A\xff\xc3"), "a\xff\xc3");
+  for (char32_t code = 1; code < 0x20000; ++code) {
+    if (code >= 0xD800 && code <= 0xDFFF) continue;
+    std::string one;
+    append(one, code);
+    ASSERT_EQ(folded(one).size(), one.size()) << "U+" << std::hex << static_cast<uint32_t>(code);
+    ASSERT_EQ(folded(folded(one)), folded(one)) << std::hex << static_cast<uint32_t>(code);
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Search over titles and over what was said.
+#include "plugins/common/utf8/letters.h"
 #include "plugins/common/utf8/utf8.h"
 #include "plugins/gateway/session/gateway_impl.h"
 #include "plugins/gateway/session/validate.h"
@@ -15,21 +16,16 @@ namespace {
 constexpr uint32_t kRunsAPage = 2'000;
 constexpr uint32_t kRunsAQuery = 200;
 constexpr size_t kSnippetBytes = 200;
-// The first page begins with titles; tokens of later ones with one of these bytes.
+// A search goes through titles, then through what was said: by the index, or else run by run.
+// Tokens begin with what their page goes on with; one behind all titles with nothing but the
+// second.
+constexpr char kTitlesToken = 't';
+constexpr char kSaidToken = 's';
 constexpr char kRunsToken = 'r';
 constexpr char kWordsToken = 'w';
 // So many runs that the index does not cover are no reason to write it.
 constexpr size_t kFewUncovered = 100;
 constexpr size_t kMostWords = 16;
-
-// ASCII only: other letters are found as they are written.
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 // A word, or the beginning of one: "lav*".
 struct Word {
@@ -37,10 +33,11 @@ struct Word {
   bool prefix = false;
 };
 
+// As the text indexes fold them. What has no letter and no digit is no word.
 std::vector<Word> words_of(const std::string& text) {
   std::vector<Word> words;
   Word word;
-  for (const char c : lower(text) + " ") {
+  for (const char c : utf8::folded(text) + " ") {
     if (c != ' ' && c != '\t' && c != '\n' && c != '\r') {
       word.text += c;
       continue;
@@ -49,16 +46,21 @@ std::vector<Word> words_of(const std::string& text) {
       word.prefix = true;
       word.text.pop_back();
     }
-    if (!word.text.empty()) words.push_back(word);
+    if (has_word(word.text)) words.push_back(word);
     word = Word();
   }
   return words;
 }
 
-bool is_word_byte(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
-
+// Whether a word goes on from the character before to the one here.
 bool goes_on(const std::string& low, size_t at) {
-  return at > 0 && at < low.size() && is_word_byte(low[at - 1]) && is_word_byte(low[at]);
+  if (at == 0 || at >= low.size()) return false;
+  size_t before = at - 1;
+  while (before > 0 && (static_cast<unsigned char>(low[before]) & 0xC0U) == 0x80U) --before;
+  const char32_t left = utf8::decode(low, before).value;
+  const char32_t right = utf8::decode(low, at).value;
+  return utf8::is_word(left) && utf8::is_word(right) && !utf8::is_single(left) &&
+         !utf8::is_single(right);
 }
 
 // Where `low` has the word; npos if it has not.
@@ -114,7 +116,7 @@ struct GatewayImpl::Search {
   uint32_t size = 0;
   std::vector<Word> words;
   std::string owner;
-  std::string cursor;                 // of the query that goes on
+  std::string cursor;                 // of the list or query that goes on
   std::map<std::string, bool> shown;  // whether sessions of what was found are
   std::set<std::string> looked_at;    // runs, before the index is asked
   api::SearchSessionsResponse out;
@@ -129,7 +131,7 @@ Task<Status> GatewayImpl::look_at(std::shared_ptr<Search> search, api::Run run) 
   out.set_runs_searched(out.runs_searched() + 1);
   if (!owns(search->caller, run.principal())) co_return Status();
   const std::string said = said_in(run);
-  const size_t at = find_words(lower(said), search->words);
+  const size_t at = find_words(utf8::folded(said), search->words);
   if (at == std::string::npos) co_return Status();
   auto session = search->shown.find(run.session_id());
   if (session == search->shown.end()) {
@@ -151,6 +153,7 @@ Task<Status> GatewayImpl::search_titles(std::shared_ptr<Search> search) {
   titles.set_page_size(search->size);
   titles.set_include_archived(true);
   titles.set_include_replays(search->request.include_replays());
+  titles.set_page_token(page_token(search->cursor));
   auto found = co_await list_sessions(search->caller, std::move(titles));
   if (!found.ok()) co_return found.status();
   for (const auto& session : found->sessions()) {
@@ -159,7 +162,7 @@ Task<Status> GatewayImpl::search_titles(std::shared_ptr<Search> search) {
     hit.set_time_ms(session.updated_at_ms());
     hit.set_text(session.title());
   }
-  co_return Status();
+  co_return parse_page_token(found->next_page_token(), search->cursor);
 }
 
 Task<Result<bool>> GatewayImpl::search_uncovered(std::shared_ptr<Search> search) {
@@ -246,28 +249,40 @@ Task<Result<api::SearchSessionsResponse>> GatewayImpl::search_sessions(
   if (!status.ok()) co_return status;
   search->words = words_of(request.text());
   if (search->words.empty() || search->words.size() > kMostWords) {
-    co_return Status(Code::kInvalidArgument, "text must have 1 to 16 words to look for");
+    co_return Status(Code::kInvalidArgument,
+                     "text must have 1 to 16 words of letters or digits to look for");
   }
   search->owner = owner_key(caller.principal);
   search->caller = std::move(caller);
   search->request = std::move(request);
-  char kind = kWordsToken;
+  char kind = kTitlesToken;
   if (!search->cursor.empty()) {
     kind = search->cursor.front();
     search->cursor.erase(0, 1);
-    if (kind != kRunsToken && (kind != kWordsToken || !search_index_)) {
+    const bool begins = search->cursor.empty();
+    if (kind == kSaidToken ? !begins
+                           : begins || (kind != kTitlesToken && kind != kRunsToken &&
+                                        (kind != kWordsToken || !search_index_))) {
       co_return Status(Code::kInvalidArgument, "page_token is not one that this server gave");
     }
-  } else {
+  }
+  if (kind == kTitlesToken) {
     status = co_await search_titles(search);
     if (!status.ok()) co_return status;
+    if (search->cursor.empty()) kind = kSaidToken;
+    if (kind == kTitlesToken || search->full()) {
+      search->out.set_next_page_token(page_token(kind + search->cursor));
+      co_return std::move(search->out);
+    }
+  }
+  if (kind == kSaidToken) {
     bool covers = false;
     if (search_index_) {
       auto covered = co_await search_uncovered(search);
       if (!covered.ok()) co_return covered.status();
       covers = *covered;
     }
-    if (!covers) kind = kRunsToken;
+    kind = covers ? kWordsToken : kRunsToken;
   }
   auto found = kind == kWordsToken ? search_words(search) : search_runs(search);
   status = co_await std::move(found);

@@ -68,6 +68,10 @@ Task<Result<api::ListSessionsResponse>> GatewayImpl::list_sessions(
   Status status = check_page_size(size);
   if (status.ok()) status = parse_page_token(request.page_token(), cursor);
   if (status.ok()) status = check_text("search", request.search(), 0, 200);
+  if (status.ok() && !request.search().empty() && !has_word(request.search())) {
+    status =
+        Status(Code::kInvalidArgument, "search must have words of letters or digits to look for");
+  }
   if (!status.ok()) co_return status;
   const std::string owner = owner_key(caller.principal);
   const bool all = caller.may("admin");

@@ -7,6 +7,7 @@ namespace palyra::gateway::testing {
 namespace {
 
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -407,10 +408,18 @@ TEST(Search, FindsTitlesAndWhatWasSaidOfOnesOwn) {
   EXPECT_THAT(found.hits(0).text(), HasSubstr("Plant lavender"));
   EXPECT_EQ(found.hits(0).session_id(), talk.session);
   EXPECT_EQ(find("user:bob").hits_size(), 0);
-  request.set_text(" ");
-  EXPECT_EQ(
-      talk.house.run(talk.house.gateway->search_sessions(House::caller(), request)).status().code(),
-      Code::kInvalidArgument);
+  for (const char* nothing : {" ", "(", "( *"}) {
+    request.set_text(nothing);
+    const auto refused =
+        talk.house.run(talk.house.gateway->search_sessions(House::caller(), request)).status();
+    EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+    EXPECT_THAT(refused.message(), HasSubstr("words of letters or digits")) << nothing;
+    api::ListSessionsRequest list;
+    list.set_search(nothing);
+    EXPECT_EQ(
+        talk.house.run(talk.house.gateway->list_sessions(House::caller(), list)).status().code(),
+        Code::kInvalidArgument);
+  }
 }
 
 TEST(Pins, APromptThatIsSentAgainAfterACrashIsTheOneOnTheTape) {
@@ -519,6 +528,55 @@ TEST(Search, OfManyRunsLooksOnlyAtThoseThatHaveTheWords) {
   EXPECT_THAT(found.runs, SizeIs(1'012));
   EXPECT_TRUE(std::is_sorted(found.runs.rbegin(), found.runs.rend()));
   EXPECT_EQ(std::adjacent_find(found.runs.begin(), found.runs.end()), found.runs.end());
+}
+
+TEST(Search, GoesThroughAllTitlesAndThenThroughWhatWasSaid) {
+  IndexedTalk talk;
+  std::vector<std::string> runs;
+  for (int i = 0; i < 7; ++i) {
+    const auto sent = talk.house.send("garden " + std::to_string(i));
+    ASSERT_TRUE(sent.ok());
+    runs.insert(runs.begin(), sent->run_id);
+  }
+  for (const bool indexed : {false, true}) {
+    if (indexed) talk.house.advance_ms(60'000);
+    for (const uint32_t page : {1U, 2U, 3U, 7U, 8U, 50U}) {
+      auto found = talk.find("garden", page).runs;
+      ASSERT_THAT(found, SizeIs(14)) << page << " a page";
+      EXPECT_THAT(std::vector<std::string>(found.begin(), found.begin() + 7), Each(""));
+      EXPECT_THAT(std::vector<std::string>(found.begin() + 7, found.end()), runs) << page;
+    }
+  }
+  api::SearchSessionsRequest request;
+  request.set_text("garden");
+  request.set_page_size(3);
+  const auto page = talk.house.run(talk.house.gateway->search_sessions(House::caller(), request));
+  ASSERT_TRUE(page.ok());
+  EXPECT_THAT(page->hits(), SizeIs(3));
+  EXPECT_EQ(page->runs_searched(), 0U) << "a page that is full of titles looks at no runs";
+  for (const char* token : {"74", "7377", "77", "72", "78"}) {
+    request.set_page_token(token);
+    EXPECT_EQ(talk.house.run(talk.house.gateway->search_sessions(House::caller(), request))
+                  .status()
+                  .code(),
+              Code::kInvalidArgument)
+        << token;
+  }
+}
+
+TEST(Search, DoesNotMindTheCaseOfLettersOfOtherAlphabets) {
+  IndexedTalk talk;
+  talk.say("first");
+  const std::string run = talk.say("Über ПРИВЕТ Ωmega, 東京 café");
+  for (const bool indexed : {false, true}) {
+    if (indexed) talk.house.advance_ms(60'000);
+    for (const char* words : {"über", "ÜBER привет", "ωMEGA", "Привет", "東", "CAFÉ", "прив*"}) {
+      EXPECT_THAT(talk.find(words).runs, ElementsAre(run)) << words << indexed;
+    }
+    for (const char* part : {"caf", "риве*", "ber"}) {
+      EXPECT_THAT(talk.find(part).runs, IsEmpty()) << part << indexed;
+    }
+  }
 }
 
 TEST(Search, TheIndexOutlivesACrashAnywhereAndOneThatIsGoneIsBuiltAnew) {

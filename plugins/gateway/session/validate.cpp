@@ -2,7 +2,10 @@
 
 #include "plugins/common/digest/digest.h"
 #include "plugins/common/ids/ulid.h"
+#include "plugins/common/utf8/letters.h"
 #include "plugins/common/utf8/utf8.h"
+
+#include <algorithm>
 
 namespace palyra::gateway {
 
@@ -23,6 +26,15 @@ Status check_text(const char* field, std::string_view value, size_t min, size_t 
     return {Code::kInvalidArgument, std::string(field) + " must be UTF-8 without NUL"};
   }
   return {};
+}
+
+bool has_word(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const utf8::CodePoint point = utf8::decode(text, at);
+    if (point.size > 0 && utf8::is_word(point.value)) return true;
+    at += std::max<size_t>(point.size, 1);
+  }
+  return false;
 }
 
 Status check_channel(std::string_view asked, const std::string& own) {

@@ -13,6 +13,8 @@ namespace palyra::gateway {
 Status check_ulid(const char* field, std::string_view value);
 // min..max bytes of UTF-8 without NUL.
 Status check_text(const char* field, std::string_view value, size_t min, size_t max);
+// There is a letter or a digit, so that an index can look for something.
+bool has_word(std::string_view text);
 // PERMISSION_DENIED if `asked` is neither empty nor `own`: a channel is the credential's to say.
 Status check_channel(std::string_view asked, const std::string& own);
 // 0 becomes 50, more than 500 is INVALID_ARGUMENT.
