@@ -18,15 +18,22 @@ Status busy(const api::Session& session) {
                     " has a run that has not ended; cancel it or wait for it first");
 }
 
-// Where a list goes on: the stream and record to look at next, the turn that the head leads to
-// next, and whether summaries stand for it.
-std::string list_token(const tape::TurnRef& next, uint64_t from, bool compacted) {
-  return page_token(next.session_id() + ":" + next.turn_id() + ":" + std::to_string(next.seq()) +
-                    ":" + std::to_string(from) + ":" + (compacted ? "1" : "0"));
+// Where a list goes on: with the turn that the head leads to next, or with this record of that
+// session's stream.
+struct ListPlace {
+  tape::TurnRef next;
+  std::string session;
+  uint64_t from = 0;
+  bool compacted = false;  // summaries stand for the turns that follow
+};
+
+std::string list_token(const ListPlace& place) {
+  return page_token(place.next.session_id() + ":" + place.next.turn_id() + ":" +
+                    std::to_string(place.next.seq()) + ":" + std::to_string(place.from) + ":" +
+                    (place.compacted ? "1" : "0") + ":" + place.session);
 }
 
-Status parse_list_token(const std::string& token, tape::TurnRef* next, uint64_t* from,
-                        bool* compacted) {
+Status parse_list_token(const std::string& token, ListPlace* place) {
   std::string text;
   Status status = parse_page_token(token, text);
   if (!status.ok()) return status;
@@ -43,15 +50,26 @@ Status parse_list_token(const std::string& token, tape::TurnRef* next, uint64_t*
     return parsed.ec == std::errc() && parsed.ptr == part.data() + part.size();
   };
   uint64_t seq = 0;
-  if (parts.size() != 5 || !number(parts[2], &seq) || !number(parts[3], from) ||
-      parts[0].size() > 64 || parts[1].size() > 64) {
+  if (parts.size() != 6 || !number(parts[2], &seq) || !number(parts[3], &place->from) ||
+      parts[0].size() > 64 || parts[1].size() > 64 || parts[5].size() > 64) {
     return Status(Code::kInvalidArgument, "page_token is not one that this server gave");
   }
-  next->set_session_id(parts[0]);
-  next->set_turn_id(parts[1]);
-  next->set_seq(seq);
-  *compacted = parts[4] == "1";
+  place->next.set_session_id(parts[0]);
+  place->next.set_turn_id(parts[1]);
+  place->next.set_seq(seq);
+  place->compacted = parts[4] == "1";
+  place->session = parts[5];
   return {};
+}
+
+// From the first one to this one.
+Task<Result<uint32_t>> turns_up_to(Journal& journal, tape::TurnRef at) {
+  TurnWalk walk(journal, std::move(at));
+  for (uint32_t turns = 0;; ++turns) {
+    auto next = co_await walk.next();
+    if (!next.ok()) co_return next.status();
+    if (!*next) co_return turns;
+  }
 }
 
 }  // namespace
@@ -128,6 +146,9 @@ Task<Result<api::Session>> GatewayImpl::branch_session(Caller caller,
     api::Session doc = new_session(caller, "", source->doc().agent_id(), title);
     set_head(doc, at);
     doc.set_queue_mode(source->doc().queue_mode());
+    auto turns = co_await turns_up_to(environment_.world.journal, at);
+    if (!turns.ok()) co_return turns.status();
+    doc.set_turns(*turns);
     const auto session =
         std::make_shared<Session>(environment_.world, environment_.options, doc, 0);
     const std::string stream = session_stream(doc.session_id());
@@ -312,16 +333,18 @@ Task<Result<api::ListTurnsResponse>> GatewayImpl::list_turns(Caller caller,
   const std::shared_ptr<Session> session = *opened;
   auto view = co_await session->view();
   if (!view.ok()) co_return view.status();
-  tape::TurnRef next = session->head();
-  uint64_t from = session->seq();
-  bool compacted = false;
+  ListPlace place;
+  place.next = session->head();
+  place.session = session->id();
+  place.from = session->seq();
   if (!request.page_token().empty()) {
-    status = parse_list_token(request.page_token(), &next, &from, &compacted);
+    status = parse_list_token(request.page_token(), &place);
     if (!status.ok()) co_return status;
   }
   // A token is the client's word: the walk stays with who may see it.
-  if (!next.session_id().empty() && next.session_id() != session->id()) {
-    auto other = co_await open_session(caller, next.session_id());
+  for (const std::string& named : {place.next.session_id(), place.session}) {
+    if (named.empty() || named == session->id()) continue;
+    auto other = co_await open_session(caller, named);
     if (!other.ok()) co_return other.status();
   }
   api::ListTurnsResponse out;
@@ -331,50 +354,57 @@ Task<Result<api::ListTurnsResponse>> GatewayImpl::list_turns(Caller caller,
     info.set_on_path(on_path);
     info.set_head(found.at.turn_id() == session->doc().head_turn());
     if (!on_path) return;
-    compacted = compacted || compaction_up_to(*view, found.at.turn_id()) != nullptr;
-    info.set_compacted(compacted);
-    next = found.turn.parent_at();
-    if (next.seq() == 0) {
-      next.set_turn_id(found.turn.parent());
-      next.set_session_id(found.at.session_id());
+    place.compacted = place.compacted || compaction_up_to(*view, found.at.turn_id()) != nullptr;
+    info.set_compacted(place.compacted);
+    place.next = found.turn.parent_at();
+    if (place.next.seq() == 0) {
+      place.next.set_turn_id(found.turn.parent());
+      place.next.set_session_id(found.at.session_id());
     }
   };
+  const auto size_left = [&] { return out.turns_size() < static_cast<int>(size); };
   if (!request.all()) {
-    TurnWalk walk(environment_.world.journal, next);
-    while (out.turns_size() < static_cast<int>(size)) {
+    TurnWalk walk(environment_.world.journal, place.next);
+    while (size_left()) {
       auto found = co_await walk.next();
       if (!found.ok()) co_return found.status();
       if (!*found) {
-        next.Clear();
+        place.next.Clear();
         break;
       }
       add(**found, true);
     }
-    if (!next.turn_id().empty()) out.set_next_page_token(list_token(next, 0, compacted));
+    place.from = 0;
+    if (!place.next.turn_id().empty()) out.set_next_page_token(list_token(place));
   } else {
-    while (from > 0 && out.turns_size() < static_cast<int>(size)) {
+    while (place.from > 0 && size_left()) {
       service::ReadRequest read;
-      read.set_stream(session_stream(session->id()));
-      read.set_from_seq(from);
+      read.set_stream(session_stream(place.session));
+      read.set_from_seq(place.from);
       read.set_descending(true);
       auto page = co_await environment_.world.journal.read(std::move(read));
       if (!page.ok()) co_return page.status();
-      if (page->records().empty()) from = 0;
+      if (page->records().empty()) place.from = 0;
       for (const auto& record : page->records()) {
-        if (out.turns_size() >= static_cast<int>(size)) break;
-        from = record.seq() - 1;
+        if (!size_left()) break;
+        place.from = record.seq() - 1;
         tape::SessionEvent event;
         if (record.type() != "turn_added" || !event.ParseFromString(record.payload())) continue;
         FoundTurn found;
         found.at.set_turn_id(event.turn_added().turn_id());
-        found.at.set_session_id(session->id());
+        found.at.set_session_id(place.session);
         found.at.set_seq(record.seq());
         found.turn = event.turn_added();
         found.wall_time_ns = record.wall_time_ns();
-        add(found, found.at.turn_id() == next.turn_id());
+        add(found, found.at.turn_id() == place.next.turn_id());
       }
+      if (place.from > 0) continue;
+      auto origin = co_await branched_from(environment_.world.journal, place.session);
+      if (!origin.ok()) co_return origin.status();
+      place.session = origin->session_id();
+      place.from = origin->seq();
     }
-    if (from > 0) out.set_next_page_token(list_token(next, from, compacted));
+    if (place.from > 0) out.set_next_page_token(list_token(place));
   }
   for (auto& info : *out.mutable_turns()) co_await fill_previews(&info);
   co_return out;

@@ -68,6 +68,59 @@ TEST(Branch, OfAnotherPrincipalIsRefusedAndTheSameKeyIsTheSameBranch) {
             Code::kPermissionDenied);
 }
 
+TEST(Branch, AllItsTurnsAreThoseOfWhatItWasBranchedFromToo) {
+  Talk talk;
+  talk.say_all(3);
+  ASSERT_TRUE(talk.back(1).ok());
+  talk.say("say4.");
+  const auto original = talk.turns(true);
+  ASSERT_THAT(original, SizeIs(4));
+  const auto branch = talk.branch();
+  ASSERT_TRUE(branch.ok());
+  EXPECT_EQ(branch->turns(), 3U);
+  talk.say("later, in the original");
+  for (const bool said : {false, true}) {
+    if (said) talk.say("other", branch->session_id());
+    for (const uint32_t page : {1U, 2U, 50U}) {
+      auto all = talk.turns(true, branch->session_id(), page);
+      ASSERT_THAT(all, SizeIs(said ? 5 : 4));
+      EXPECT_TRUE(all[0].head());
+      if (said) {
+        EXPECT_EQ(all[0].session_id(), branch->session_id());
+        all.erase(all.begin());
+      }
+      for (size_t i = 0; i < all.size(); ++i) {
+        EXPECT_EQ(all[i].turn_id(), original[i].turn_id());
+        EXPECT_EQ(all[i].session_id(), talk.session);
+        EXPECT_EQ(all[i].on_path(), original[i].on_path());
+      }
+    }
+  }
+  const auto second = talk.branch("", "", branch->session_id());
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->turns(), 4U);
+  EXPECT_THAT(talk.turns(true, second->session_id()), SizeIs(5));
+  // The token of one list is none for whoever else has it.
+  const auto stranger = talk.house.send("hi");
+  ASSERT_TRUE(stranger.ok());
+  api::ListTurnsRequest list;
+  list.set_session_id(branch->session_id());
+  list.set_all(true);
+  list.set_page_size(2);
+  const auto page = talk.house.run(talk.house.gateway->list_turns(House::caller(), list));
+  ASSERT_TRUE(page.ok());
+  ASSERT_NE(page->next_page_token(), "");
+  const auto bob =
+      talk.house.run(talk.house.gateway->start_run(House::caller("user:bob"), House::say("mine")));
+  ASSERT_TRUE(bob.ok());
+  list.set_session_id(bob->session_id);
+  list.set_page_token(page->next_page_token());
+  EXPECT_EQ(talk.house.run(talk.house.gateway->list_turns(House::caller("user:bob"), list))
+                .status()
+                .code(),
+            Code::kPermissionDenied);
+}
+
 struct Compared {
   Status status;
   std::string common;
@@ -386,6 +439,25 @@ TEST(History, OfAnErasedTurnHasNothingOfItAndTakesNoPlace) {
   talk.say("and then");
   EXPECT_THAT(talk.seen(), HasSubstr("SUMMARY 1"));
   EXPECT_THAT(talk.seen(), Not(HasSubstr("Data from")));
+}
+
+TEST(Branch, WhoseFirstRecordIsErasedStillLeadsToWhatItWasBranchedFrom) {
+  Talk talk;
+  talk.say_all(3);
+  const auto turns = talk.turns();
+  const auto branch = talk.branch();
+  ASSERT_TRUE(branch.ok());
+  // What begins with the title takes the title with it, and that is in the record of the branch.
+  const std::string run = talk.say("say1. once more", branch->session_id());
+  erase(talk, run);
+  api::ReadTapeRequest tape;
+  tape.set_session_id(branch->session_id());
+  const auto read = talk.house.run(talk.house.gateway->read_tape(House::caller(), tape));
+  ASSERT_TRUE(read.ok() && read->entries(0).erased());
+  EXPECT_THAT(talk.turns(true, branch->session_id()), SizeIs(4));
+  const auto second = talk.branch(turns[2].turn_id(), "", branch->session_id());
+  ASSERT_TRUE(second.ok()) << second.status().to_string();
+  EXPECT_EQ(second->turns(), 1U);
 }
 
 TEST(Search, FindsTitlesAndWhatWasSaidOfOnesOwn) {

@@ -139,11 +139,30 @@ api::TurnInfo turn_info(const FoundTurn& found) {
   return info;
 }
 
+Task<Result<tape::TurnRef>> branched_from(Journal& journal, std::string session_id) {
+  uint64_t next = 1;
+  for (;;) {
+    service::ReadRequest request;
+    request.set_stream(session_stream(session_id));
+    request.set_from_seq(next);
+    request.set_limit(kWalkRecords);
+    auto page = co_await journal.read(std::move(request));
+    if (!page.ok()) co_return page.status();
+    if (page->records().empty()) co_return tape::TurnRef();
+    for (const auto& record : page->records()) {
+      next = record.seq() + 1;
+      tape::SessionEvent event;
+      if (record.erased() || !event.ParseFromString(record.payload())) continue;
+      if (event.has_session_created()) co_return event.session_created().branched_from();
+      if (event.has_turn_added()) co_return event.turn_added().parent_at();
+    }
+  }
+}
+
 Task<Result<FoundTurn>> find_turn(Journal& journal, std::string session_id, std::string turn_id) {
   std::string session = session_id;
   uint64_t from = 0;  // the end
   for (int depth = 0; depth < kBranches; ++depth) {
-    tape::SessionCreated created;
     for (;;) {
       service::ReadRequest request;
       request.set_stream(session_stream(session));
@@ -155,12 +174,10 @@ Task<Result<FoundTurn>> find_turn(Journal& journal, std::string session_id, std:
       for (const auto& record : page->records()) {
         from = record.seq() - 1;
         tape::SessionEvent event;
-        if ((record.type() != "turn_added" && record.type() != "session_created") ||
-            !event.ParseFromString(record.payload())) {
+        if (record.type() != "turn_added" || !event.ParseFromString(record.payload()) ||
+            event.turn_added().turn_id() != turn_id) {
           continue;
         }
-        if (event.has_session_created()) created = event.session_created();
-        if (event.turn_added().turn_id() != turn_id) continue;
         FoundTurn found;
         found.at.set_turn_id(turn_id);
         found.at.set_session_id(session);
@@ -171,9 +188,11 @@ Task<Result<FoundTurn>> find_turn(Journal& journal, std::string session_id, std:
       }
       if (from == 0) break;
     }
-    if (created.branched_from().seq() == 0) break;
-    session = created.branched_from().session_id();
-    from = created.branched_from().seq();
+    auto origin = co_await branched_from(journal, session);
+    if (!origin.ok()) co_return origin.status();
+    if (origin->seq() == 0) break;
+    session = origin->session_id();
+    from = origin->seq();
   }
   co_return Status(Code::kNotFound, "there is no turn " + turn_id + " in session " + session_id +
                                         "; see: palyra sessions turns " + session_id);

@@ -46,6 +46,11 @@ api::TurnInfo turn_info(const FoundTurn& found);
 // The run behind a turn as one piece of context; without messages if its tape is gone or erased.
 Task<Result<run::Piece>> read_turn(Journal& journal, tape::TurnAdded turn);
 
+// Where a conversation goes on behind the first record of a session's stream: in the session that
+// it was branched from. Without turn if it was not. If the record that says so is erased, its first
+// turn's parent tells.
+Task<Result<tape::TurnRef>> branched_from(Journal& journal, std::string session_id);
+
 // The turn of that id in a session or one that it was branched from, whether or not the head leads
 // to it; looked for backwards. NOT_FOUND.
 Task<Result<FoundTurn>> find_turn(Journal& journal, std::string session_id, std::string turn_id);
