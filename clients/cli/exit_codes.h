@@ -16,7 +16,8 @@ enum ExitCode {
   kExitCannotCreate = 73,  // a file could not be written
   kExitIo = 74,            // standard output could not be written
   kExitWaiting = 75,       // the run waits for an approval, or the limit of requests is reached
-  // audit verify found records that do not verify; an export or a backup lacks archived files
+  // audit verify found records that do not verify; an export or a backup lacks archived files; a
+  // restore is done, but less than was asked for
   kExitDamaged = 76,
   kExitNoPermission = 77,  // token missing, refused, or without the scope
   kExitConfig = 78,        // palyra.toml cannot be found or read

@@ -158,6 +158,7 @@ Result<Manifest> create(const CreateOptions& options, const files::Progress& pro
   manifest.sha256 = digest::to_hex(digest->sha256);
   manifest.audit_head = digest::to_hex(facts->audit_head);
   manifest.log_salt = digest::to_hex(facts->log_salt);
+  manifest.log_frames = facts->log_frames;
   manifest.version = PALYRA_VERSION;
   const std::string unfinished_manifest = unfinished + ".json";
   status = files::write(unfinished_manifest, to_json(manifest));

@@ -52,7 +52,7 @@ void fill(const Manifest& manifest, v1::BackupInfo& info) {
 
 }  // namespace
 
-DiskKeeper::DiskKeeper(KeeperOptions options, const Clock& clock, const sqlite::WalArchive* archive)
+DiskKeeper::DiskKeeper(KeeperOptions options, const Clock& clock, sqlite::WalArchive* archive)
     : options_(std::move(options)), clock_(clock), archive_(archive) {
   check_.set_state(v1::STORE_CHECK_STATE_WAITING);
   const LastCheck last = last_check(checked_path());
@@ -121,7 +121,17 @@ void DiskKeeper::make(const std::string& name) {
         return !stopping_;
       },
       &missing);
-  std::string note = manifest.ok() ? tidy() : "";
+  // The way on from this backup begins in the archive.
+  const Status followed = manifest.ok() && archive_ != nullptr ? archive_->follow() : Status();
+  std::string note;
+  if (!followed.ok()) {
+    note =
+        "the log that leads on from it could not be archived, so that only its own state can be "
+        "restored: " +
+        followed.message();
+  } else if (manifest.ok()) {
+    note = tidy();
+  }
   if (!missing.empty()) {
     note = std::to_string(missing.size()) +
            " files of archived segments are missing from the store or were altered, and are not in "

@@ -38,7 +38,7 @@ class DiskKeeper : public Keeper {
   using Heard = std::function<void(bool damaged, const std::string& sentence)>;
 
   // `archive` may be null; it and the clock outlive this.
-  DiskKeeper(KeeperOptions options, const Clock& clock, const sqlite::WalArchive* archive);
+  DiskKeeper(KeeperOptions options, const Clock& clock, sqlite::WalArchive* archive);
   ~DiskKeeper() override;
 
   Result<v1::BackupResponse> backup(const v1::BackupRequest& request) override;
@@ -60,7 +60,7 @@ class DiskKeeper : public Keeper {
 
   const KeeperOptions options_;
   const Clock& clock_;
-  const sqlite::WalArchive* const archive_;
+  sqlite::WalArchive* const archive_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

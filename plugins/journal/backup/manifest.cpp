@@ -35,6 +35,7 @@ std::string to_json(const Manifest& manifest) {
                      {"sha256", manifest.sha256},
                      {"audit_head", manifest.audit_head},
                      {"log_salt", manifest.log_salt},
+                     {"log_frames", manifest.log_frames},
                      {"version", manifest.version}};
   return json.dump(2) + "\n";
 }
@@ -59,6 +60,8 @@ Result<Manifest> parse_manifest(const std::string& text) {
     json.at("sha256").get_to(manifest.sha256);
     json.at("audit_head").get_to(manifest.audit_head);
     json.at("log_salt").get_to(manifest.log_salt);
+    // Older backups do not say.
+    manifest.log_frames = json.value("log_frames", int64_t{-1});
     json.at("version").get_to(manifest.version);
   } catch (const Json::exception& error) {
     return Status(Code::kInvalidArgument, std::string("not a manifest: ") + error.what());

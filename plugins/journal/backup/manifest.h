@@ -18,11 +18,12 @@ struct Manifest {
   uint64_t position = 0;   // of the newest record in it
   uint64_t streams = 0;
   int64_t newest_record_ms = 0;
-  uint64_t size = 0;       // bytes of the database
-  std::string sha256;      // of the database, 64 hex digits
-  std::string audit_head;  // hash of the last record of stream `audit`, hex; empty = none
-  std::string log_salt;    // the log to replay first, 16 hex digits; empty = none
-  std::string version;     // of Palyra, when it was made
+  uint64_t size = 0;        // bytes of the database
+  std::string sha256;       // of the database, 64 hex digits
+  std::string audit_head;   // hash of the last record of stream `audit`, hex; empty = none
+  std::string log_salt;     // the log to replay first, 16 hex digits; empty = none
+  int64_t log_frames = -1;  // of that log that are in the backup, at most; -1 = not known
+  std::string version;      // of Palyra, when it was made
 };
 
 std::string to_json(const Manifest& manifest);

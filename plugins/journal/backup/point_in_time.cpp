@@ -2,6 +2,7 @@
 
 #include "plugins/journal/sqlite/database.h"
 #include "plugins/journal/sqlite/files.h"
+#include "plugins/journal/sqlite/snapshot.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
 #include <sqlite3.h>
@@ -23,6 +24,7 @@ using sqlite::Segment;
 // What is in a segment: the sizes in bytes at which a transaction ends, ascending.
 struct Cuts {
   std::vector<uint64_t> ends;
+  size_t frame_size = 0;
   bool whole = false;  // nothing follows the last one
 };
 
@@ -34,6 +36,7 @@ Result<Cuts> cuts_of(const Segment& segment) {
   const auto header = sqlite::parse_wal_header(bytes);
   Cuts cuts;
   if (!header) return cuts;
+  cuts.frame_size = header->frame_size();
   sqlite::WalWalk walk(*header);
   std::string frame(header->frame_size(), '\0');
   while (file.read(frame.data(), static_cast<std::streamsize>(frame.size())) && walk.add(frame)) {
@@ -69,22 +72,43 @@ class RollForward {
     return set_versions(database_, 2);
   }
 
-  // True once the target is reached inside this segment.
-  Result<bool> apply(const Segment& segment, bool is_last) {
-    const Result<Cuts> cuts = cuts_of(segment);
+  // Whether the backup as it is is the target, or as near to it as one can tell.
+  bool at_target() const {
+    return (target_.kind == Target::Kind::kPosition && base_.position == target_.position) ||
+           (target_.kind == Target::Kind::kTime && base_.newest_wall_ns == target_.wall_ns);
+  }
+
+  // True once the target is reached inside this segment. The first `frames` of it are in the
+  // backup.
+  Result<bool> apply(const Segment& segment, bool is_last, int64_t frames) {
+    Result<Cuts> cuts = cuts_of(segment);
     if (!cuts.ok()) return cuts.status();
     if (!cuts->whole && !is_last) {
       return Status(Code::kDataLoss,
                     segment.path + ": damaged; what comes after it cannot be used");
     }
     if (cuts->ends.empty()) return false;
+    // Before it the log leads from an older state, over pages that are younger.
+    const uint64_t begin =
+        sqlite::kWalHeader + static_cast<uint64_t>(std::max<int64_t>(frames, 0)) * cuts->frame_size;
+    if (cuts->ends.back() < begin) {
+      is_behind_ = true;
+      return false;
+    }
+    cuts->ends.erase(cuts->ends.begin(),
+                     std::lower_bound(cuts->ends.begin(), cuts->ends.end(), begin));
     drop_log();
     const auto copied = files::copy(segment.path, log_);
     if (!copied.ok()) return copied.status();
     const Result<Place> all = probe(cuts->ends.back());
     if (!all.ok()) return all.status();
     if (!beyond(*all)) {
-      reached_ = *all;
+      // Only for a backup that does not say how far it is.
+      const bool is_older = all->position < base_.position;
+      if (is_older && is_last) is_behind_ = true;
+      if (is_behind_) return false;
+      is_mixed_ = is_older;
+      if (!is_older) reached_ = *all;
       if (Status status = keep(); !status.ok()) return status;
       return false;
     }
@@ -104,22 +128,33 @@ class RollForward {
     if (low > 0) {
       const Result<Place> place = probe(cuts->ends[low - 1]);
       if (!place.ok()) return place.status();
+      if (place->position < base_.position) return true;
       reached_ = *place;
       if (Status status = keep(); !status.ok()) return status;
     }
     return true;
   }
 
-  // `complete`: a transaction beyond the target was seen.
-  Result<Place> end(bool complete) {
+  // The archive has a part of the log that the backup was made in, and not as far as the backup is.
+  bool is_behind() const { return is_behind_; }
+
+  // `complete`: a transaction beyond the target was seen. `lacks`: why one goes no further.
+  Result<Rolled> end(bool complete, const std::string& lacks) {
     drop_log();
+    if (is_mixed_) {
+      return Status(Code::kDataLoss,
+                    "the archive ends before this backup; restore the backup as it is");
+    }
     const bool there =
         complete || target_.kind == Target::Kind::kLatest ||
         (target_.kind == Target::Kind::kPosition ? reached_.position >= target_.position
                                                  : reached_.newest_wall_ns >= target_.wall_ns);
-    if (!there) return out_of_range("lies behind what is archived;");
+    if (!there) {
+      const Status status = out_of_range("lies behind what is archived;");
+      return lacks.empty() ? status : Status(status.code(), status.message() + "; " + lacks);
+    }
     if (Status status = set_versions(database_, 1); !status.ok()) return status;
-    return reached_;
+    return Rolled{reached_, target_.kind == Target::Kind::kLatest ? lacks : ""};
   }
 
  private:
@@ -151,11 +186,9 @@ class RollForward {
     const Result<int64_t> position = (*db)->number("SELECT max(position) FROM record");
     if (!position.ok()) return position.status();
     place.position = static_cast<uint64_t>(*position);
-    const Result<int64_t> newest = (*db)->number(
-        ("SELECT max(wall_time_ns) FROM record WHERE position>" + std::to_string(base_.position))
-            .c_str());
+    const Result<int64_t> newest = sqlite::newest_stamp(**db);
     if (!newest.ok()) return newest.status();
-    place.newest_wall_ns = std::max(base_.newest_wall_ns, *newest);
+    place.newest_wall_ns = *newest;
     return place;
   }
 
@@ -210,6 +243,9 @@ class RollForward {
   uint64_t cut_ = 0;
   std::string under_cut_;
   Place base_, reached_;
+  bool is_behind_ = false;
+  // What was replayed ends before the backup; what follows must be, too.
+  bool is_mixed_ = false;
 };
 
 }  // namespace
@@ -219,35 +255,45 @@ Result<Place> place_of(const std::string& database) {
   if (!db.ok()) return db.status();
   const Result<int64_t> position = (*db)->number("SELECT max(position) FROM record");
   if (!position.ok()) return position.status();
-  const Result<int64_t> newest = (*db)->number("SELECT max(wall_time_ns) FROM record");
+  const Result<int64_t> newest = sqlite::newest_stamp(**db);
   if (!newest.ok()) return newest.status();
   return Place{static_cast<uint64_t>(*position), *newest};
 }
 
-Result<Place> roll_forward(const std::string& database, const std::string& archive,
-                           const std::string& log_salt, const Target& target) {
+Result<Rolled> roll_forward(const std::string& database, const std::string& archive,
+                            const LogPlace& from, const Target& target) {
   const Result<std::vector<Segment>> segments = sqlite::list_segments(archive);
   if (!segments.ok()) return segments.status();
+  RollForward forward(database, target);
+  if (Status status = forward.begin(); !status.ok()) return status;
   auto at = std::find_if(segments->begin(), segments->end(),
-                         [&](const Segment& segment) { return segment.salt == log_salt; });
-  if (log_salt.empty() || at == segments->end()) {
+                         [&](const Segment& segment) { return segment.salt == from.salt; });
+  const std::string behind =
+      "the archive ends before this backup, which is used as it is: what was written after it is "
+      "not there";
+  if (from.salt.empty() || at == segments->end()) {
+    // Nothing of the log was archived, or nothing was in it.
+    if (!from.salt.empty() && !segments->empty() && segments->back().leads_to(from.salt)) {
+      return forward.end(false, from.frames == 0 ? "" : behind);
+    }
+    if (forward.at_target()) return forward.end(true, "");
     return Status(Code::kNotFound,
                   "the archive " + archive +
                       " does not hold the log that follows this backup; restore the backup as it "
                       "is, or one that was made while [storage] archive was on");
   }
-  RollForward forward(database, target);
-  if (Status status = forward.begin(); !status.ok()) return status;
   bool complete = false;
-  for (;; ++at) {
+  std::string lacks;
+  for (int64_t frames = from.frames;; ++at, frames = 0) {
     const auto next = at + 1;
     const bool is_last = next == segments->end() || !at->leads_to(*next);
-    const Result<bool> reached = forward.apply(*at, is_last);
+    const Result<bool> reached = forward.apply(*at, is_last, frames);
     if (!reached.ok()) return reached.status();
     complete = *reached;
+    if (forward.is_behind()) lacks = behind;
     if (complete || is_last) break;
   }
-  return forward.end(complete);
+  return forward.end(complete, lacks);
 }
 
 std::string utc(int64_t wall_ns) {

@@ -29,13 +29,26 @@ struct Place {
 // Of a database that nobody has open.
 Result<Place> place_of(const std::string& database);
 
+// Where a backup stands in the logs, as its manifest has it.
+struct LogPlace {
+  std::string salt;     // 8 bytes: the first log to replay; empty = none
+  int64_t frames = -1;  // of it that are in the backup already, at most; -1 = not known
+};
+
+struct Rolled {
+  Place place;
+  // What kLatest did not reach and why, a sentence; empty = nothing is known to lack.
+  std::string lacks;
+};
+
 // Brings `database`, a copy of a backup without a log, to the target: whole logs first, then the
-// last one up to the end of the last transaction that belongs to the target. `log_salt` (8 bytes)
-// names the first log. The result has no log. OUT_OF_RANGE (the target is before the backup or
-// behind the archive; the sentence says what is possible), NOT_FOUND (the archive does not follow
-// the backup), DATA_LOSS. On failure `database` is in an unknown state. Blocks.
-Result<Place> roll_forward(const std::string& database, const std::string& archive,
-                           const std::string& log_salt, const Target& target);
+// last one up to the end of the last transaction that belongs to the target. The result has no log
+// and is never older than the backup: where the archive ends before it, nothing is replayed.
+// OUT_OF_RANGE (the target is before the backup or behind the archive; the sentence says what is
+// possible), NOT_FOUND (the archive does not follow the backup), DATA_LOSS. On failure `database`
+// is in an unknown state. Blocks.
+Result<Rolled> roll_forward(const std::string& database, const std::string& archive,
+                            const LogPlace& from, const Target& target);
 
 // "2026-01-31T12:00:05.123Z".
 std::string utc(int64_t wall_ns);

@@ -1,4 +1,5 @@
 // Restores to a point in time, compared with what was written.
+#include "plugins/journal/backup/disk_keeper.h"
 #include "plugins/journal/backup/testing.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
@@ -11,6 +12,7 @@
 #include <map>
 #include <random>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace palyra::journal::backup {
@@ -87,6 +89,7 @@ class PointInTimeTest : public testing::Test {
   Result<Restored> restore(const std::string& name, const Target& target) {
     RestoreOptions options;
     options.store = directory_.path() + "/restored.sqlite";
+    std::filesystem::remove(options.store + "-wal");
     options.file = database_of(backups_, name);
     options.archive = archive_;
     options.target = target;
@@ -176,6 +179,73 @@ TEST_F(PointInTimeTest, ATargetOutsideIsRefusedWithThePossibleRange) {
   const Status beyond = restore("base", at_position(1'000'000)).status();
   EXPECT_NE(beyond.message().find(end), std::string::npos) << beyond.to_string();
   EXPECT_FALSE(files::exists(directory_.path() + "/restored.sqlite"));
+}
+
+TEST_F(PointInTimeTest, ARestoreIsNeverOlderThanItsBackup) {
+  SCOPED_TRACE("seed " + std::to_string(seed_));
+  open();
+  write(1);
+  store_.close();  // the archive follows up to here
+  open();
+  const uint64_t archived = moments_.back().position;
+  write(2);
+  const Manifest base = create("base");
+  ASSERT_GT(base.position, archived);
+  // The disk is lost now: the archive knows half of what the backup has.
+  auto restored = restore("base", {Target::Kind::kLatest, 0, 0});
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  expect_moment(moments_.back());
+  EXPECT_NE(restored->lacks.find("ends before this backup"), std::string::npos) << restored->lacks;
+  restored = restore("base", at_position(base.position));
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  EXPECT_EQ(restored->lacks, "");
+  expect_moment(moments_.back());
+  EXPECT_EQ(restore("base", at_position(base.position + 1)).status().code(), Code::kOutOfRange);
+
+  // As the daemon makes one: the archive is as far as the backup.
+  DiskKeeper keeper({.store = path_, .directory = backups_, .archive = archive_}, store_.clock,
+                    store_.store().archive());
+  v1::BackupRequest request;
+  request.set_name("kept");
+  ASSERT_TRUE(keeper.backup(request).ok());
+  while (keeper.check({})->backup().running()) std::this_thread::yield();
+  EXPECT_EQ(keeper.check({})->backup().error(), "");
+  for (const std::string name : {"base", "kept"}) {
+    restored = restore(name, {Target::Kind::kLatest, 0, 0});
+    ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+    EXPECT_EQ(restored->lacks, "");
+    expect_moment(moments_.back());
+  }
+  // Each moment after the backup, and none before, whatever half a log has done to younger pages.
+  const size_t first = moments_.size() - 1;
+  write(1);
+  store_.close();
+  for (size_t at = first; at < moments_.size(); at += 5) {
+    restored = restore("kept", at_position(moments_[at].position));
+    ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+    EXPECT_EQ(restored->place.position, moments_[at].position);
+  }
+}
+
+TEST_F(PointInTimeTest, ABackupThatTheArchiveCouldNotFollowSaysSo) {
+  open();
+  std::filesystem::rename(archive_, archive_ + ".hidden");
+  std::ofstream(archive_) << "in the way";
+  write_until([this] { return !store_.store().archive()->problem().empty(); });
+  DiskKeeper keeper({.store = path_, .directory = backups_, .archive = archive_}, store_.clock,
+                    store_.store().archive());
+  v1::BackupRequest request;
+  request.set_name("alone");
+  ASSERT_TRUE(keeper.backup(request).ok());
+  v1::CheckRequest ask;
+  ask.set_progress_only(true);
+  while (keeper.check(ask)->backup().running()) std::this_thread::yield();
+  const v1::BackupProgress made = keeper.check(ask)->backup();
+  EXPECT_EQ(made.error(), "");
+  EXPECT_NE(made.note().find("could not be archived"), std::string::npos) << made.note();
+  const auto restored = restore("alone", {});
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  expect_moment(moments_.back());
 }
 
 TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {

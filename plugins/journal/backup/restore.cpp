@@ -193,9 +193,11 @@ Result<Restored> restore(const RestoreOptions& options, const Steps& steps) {
     }
     if (steps && !steps("replaying", 0, 0)) return Status(Code::kCancelled, "stopped");
     const std::optional<std::string> salt = digest::from_hex(backup->manifest.log_salt);
-    const auto place =
-        roll_forward(draft.path(), options.archive, salt.value_or(""), options.target);
-    if (!place.ok()) return place.status();
+    const auto rolled =
+        roll_forward(draft.path(), options.archive,
+                     {salt.value_or(""), backup->manifest.log_frames}, options.target);
+    if (!rolled.ok()) return rolled.status();
+    restored.lacks = rolled->lacks;
   }
   {
     auto db = Database::open(draft.path(), false);

@@ -38,6 +38,7 @@ struct Restored {
   Place place;
   sqlite::CheckResult check;
   uint64_t runs = 0;
+  std::string lacks;  // what was asked for and is not there, a sentence; empty = nothing
   // Files of archived segments that are neither with the store nor with the backup: their streams
   // begin later until somebody brings them.
   std::vector<std::string> missing_segments;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <unistd.h>
 
@@ -20,17 +21,47 @@ constexpr int kStepPages = 256;
 // The disk belongs to the writer in between.
 constexpr std::chrono::milliseconds kPause{1};
 
-std::string log_salt(const std::string& store) {
-  const int fd = ::open((store + "-wal").c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return "";
-  char bytes[kWalHeader];
-  const ssize_t size = ::pread(fd, bytes, sizeof bytes, 0);
-  ::close(fd);
-  // A log that nothing was written to yet is zeros.
-  const auto header =
-      parse_wal_header(std::string_view(bytes, size > 0 ? static_cast<size_t>(size) : 0));
-  return header ? header->salt : "";
-}
+// How far the log of a store is, by its file. A commit is there before anybody can read it, so a
+// state that was read is never further than what is found afterwards.
+class LogEnd {
+ public:
+  explicit LogEnd(const std::string& store)
+      : fd_(::open((store + "-wal").c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~LogEnd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  LogEnd(const LogEnd&) = delete;
+
+  // Goes on to where the log ends now.
+  void look() {
+    // A log that nothing was written to yet is zeros.
+    const auto header = parse_wal_header(read(0, kWalHeader));
+    if (!header || header->salt != salt_) walk_.reset();
+    salt_ = header ? header->salt : "";
+    if (!header) return;
+    if (!walk_) walk_.emplace(*header);
+    WalWalk ahead = *walk_;
+    const size_t size = header->frame_size();
+    while (ahead.add(read(kWalHeader + ahead.frames() * size, size))) {
+      if (ahead.at_commit()) walk_ = ahead;
+    }
+  }
+  const std::string& salt() const { return salt_; }
+  int64_t frames() const { return walk_ ? static_cast<int64_t>(walk_->committed()) : -1; }
+
+ private:
+  std::string read(uint64_t at, size_t size) const {
+    std::string bytes(size, '\0');
+    const ssize_t got =
+        fd_ < 0 ? 0 : ::pread(fd_, bytes.data(), bytes.size(), static_cast<off_t>(at));
+    bytes.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    return bytes;
+  }
+
+  const int fd_;
+  std::string salt_;
+  std::optional<WalWalk> walk_;
+};
 
 Result<SnapshotFacts> facts_of(Database& db) {
   SnapshotFacts facts;
@@ -44,9 +75,7 @@ Result<SnapshotFacts> facts_of(Database& db) {
   const Result<int64_t> version = db.number("PRAGMA user_version");
   if (!version.ok()) return version.status();
   facts.schema_version = *version;
-  const Result<int64_t> newest = db.number(
-      "SELECT max(wall_time_ns) FROM (SELECT wall_time_ns FROM record ORDER BY position DESC "
-      "LIMIT 1000)");
+  const Result<int64_t> newest = newest_stamp(db);
   if (!newest.ok()) return newest.status();
   facts.newest_wall_ns = *newest;
   Statement head = db.prepare(
@@ -95,13 +124,16 @@ Result<SnapshotFacts> copy(const std::string& from, const std::string& to,
   auto source = Database::open(from, false);
   if (!source.ok()) return source.status();
   Status status = configure(**source, false);
-  // Before the transaction: a log older than the state may be replayed over it, a younger may not.
-  const std::string salt = log_salt(from);
+  // Once before the transaction, so that little comes between its state and what is found after it.
+  LogEnd log(from);
+  log.look();
   if (status.ok()) status = (*source)->execute("BEGIN");
   if (!status.ok()) return status;
   Result<SnapshotFacts> facts = facts_of(**source);
   if (!facts.ok()) return facts;
-  facts->log_salt = salt;
+  log.look();
+  facts->log_salt = log.salt();
+  facts->log_frames = log.frames();
   {
     auto target = Database::open(to, true);
     if (!target.ok()) return target.status();
@@ -115,6 +147,12 @@ Result<SnapshotFacts> copy(const std::string& from, const std::string& to,
 }
 
 }  // namespace
+
+Result<int64_t> newest_stamp(Database& db) {
+  return db.number(
+      "SELECT max(wall_time_ns) FROM (SELECT wall_time_ns FROM record ORDER BY position DESC "
+      "LIMIT 1000)");
+}
 
 Result<SnapshotFacts> copy_snapshot(const std::string& from, const std::string& to,
                                     const files::Progress& progress) {

@@ -87,7 +87,7 @@ class SqliteStore : public Store {
   void maintain(v1::MaintainRequest request, Done<v1::MaintainResponse> done) override;
 
   // Null without one.
-  const sqlite::WalArchive* archive() const { return archive_.get(); }
+  sqlite::WalArchive* archive() { return archive_.get(); }
 
  private:
   template <typename T, typename Fn>

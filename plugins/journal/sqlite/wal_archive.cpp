@@ -60,12 +60,16 @@ bool is_cut_off(const Segment& segment) {
 }  // namespace
 
 bool Segment::leads_to(const Segment& next) const {
+  return next.number == number + 1 && leads_to(next.salt);
+}
+
+bool Segment::leads_to(const std::string& next) const {
   const auto first = [](const std::string& bytes) {
     uint32_t word = 0;
     for (size_t i = 0; i < 4; ++i) word = word << 8 | static_cast<uint8_t>(bytes[i]);
     return word;
   };
-  return next.number == number + 1 && first(next.salt) == first(salt) + 1;
+  return first(next) == first(salt) + 1;
 }
 
 Result<std::vector<Segment>> list_segments(const std::string& directory) {

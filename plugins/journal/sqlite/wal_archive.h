@@ -22,6 +22,8 @@ struct Segment {
 
   // Whether `next` holds what was written directly after this one.
   bool leads_to(const Segment& next) const;
+  // Whether the log with this salt (8 bytes) is the one after this one's.
+  bool leads_to(const std::string& salt) const;
 };
 
 // In the order of their numbers. An absent directory has none.
