@@ -70,21 +70,37 @@ Status StoreCheck::read_marks(int64_t id, Stream& stream) {
 }
 
 Status StoreCheck::check_before(Stream& stream, const ScannedRow& row) {
+  const bool next = stream.seq != 0 && stream.seq + 1 == row.seq;
+  bool in_order = true;
+  if (!next) {
+    if (stream.seq >= row.seq && stream.seq != 0) {
+      bad(stream, row, row.seq,
+          stream.seq == row.seq
+              ? "is in the store twice"
+              : "stands behind record " + std::to_string(stream.seq) + " in the store's order");
+      return {};
+    }
+    const auto before = places_.before(row.stream, row.seq, row.position);
+    if (!before.ok()) return before.status();
+    if (*before && (*before)->seq == row.seq) {
+      bad(stream, row, row.seq, "is in the store twice");
+      return {};
+    }
+    stream.seq = *before ? (*before)->seq : 0;
+    if (*before) stream.hash = (*before)->hash;
+    in_order = !*before || (*before)->position < row.position;
+  }
   if (row.seq == 1) {
     if (row.prev_hash != digest::view(kNoHash)) {
       bad(stream, row, row.seq, "is the first and names a record before");
     }
     return {};
   }
-  if (stream.seq + 1 != row.seq || stream.seq == 0) {
-    Result<std::optional<Places::Before>> before = places_.before(row.stream, row.seq);
-    if (!before.ok()) return before.status();
-    stream.seq = *before ? (*before)->seq : 0;
-    if (*before) stream.hash = (*before)->hash;
-  }
-  if (stream.seq + 1 == row.seq) {
+  if (stream.seq + 1 == row.seq && stream.seq != 0) {
     if (row.prev_hash != digest::view(stream.hash)) {
       bad(stream, row, row.seq, "does not follow the record before");
+    } else if (!in_order) {
+      bad(stream, row, row.seq, "stands before the record before it in the store's order");
     }
     return {};
   }
@@ -112,6 +128,10 @@ Status StoreCheck::check(Stream& stream, const ScannedRow& row) {
   if (row.hash.size() != digest::kSha256Size || row.payload_digest.size() != digest::kSha256Size ||
       row.prev_hash.size() != digest::kSha256Size) {
     bad(stream, row, row.seq, "is no record: a hash has the wrong size");
+    return {};
+  }
+  if (!row.numbers) {
+    bad(stream, row, row.seq, "is no record: what should be a number is none");
     return {};
   }
   const uint64_t bad_before = page_.bad();
@@ -183,6 +203,11 @@ Status StoreCheck::add(const ScannedRow& row) {
   page_.set_bytes(page_.bytes() + row.salt.size() + row.payload.size() + row.type.size() +
                   kRecordDomain.size() + (of.name ? of.name->size() : 0) + 7 * 4 + 2 * 8 + 2 * 32);
   return {};
+}
+
+void StoreCheck::bad_store(std::string reason) {
+  page_.set_bad(page_.bad() + 1);
+  if (page_.first_bad_size() < kMaxBadRecords) page_.add_first_bad()->set_reason(std::move(reason));
 }
 
 Status StoreCheck::add_hidden(const ScannedRow& row, int64_t position) {

@@ -25,13 +25,15 @@ class Places {
  public:
   struct Before {
     uint64_t seq = 0;
+    uint64_t position = 0;
     Hash hash{};
   };
   virtual ~Places() = default;
   // Nothing if the stream has no name any more.
   virtual Result<std::optional<std::string>> name(int64_t stream) = 0;
-  // The nearest record of the stream with a smaller number; nothing if there is none.
-  virtual Result<std::optional<Before>> before(int64_t stream, uint64_t seq) = 0;
+  // The nearest record of the stream up to this number, except the one at `position`; nothing if
+  // there is none.
+  virtual Result<std::optional<Before>> before(int64_t stream, uint64_t seq, uint64_t position) = 0;
   // Type and payload of each record of the stream that explains what is missing in it.
   using Mark = std::function<void(std::string_view type, std::string_view payload)>;
   virtual Status marks(int64_t stream, const Mark& mark) = 0;
@@ -47,14 +49,17 @@ struct ScannedRow {
   std::string_view payload_digest;
   std::string_view prev_hash;
   std::string_view hash;
+  // False: what should be a number is none; whoever looks such a row up may find another one.
+  bool numbers = true;
   bool has_payload = false;
   std::string_view salt;
   std::string_view payload;
 };
 
-// One page of a pass. A record is right if its own hash and its payload's digest are, and if its
-// prev_hash is what the store has of the record before; so each page stands on its own, a mistake
-// is told where it is, and what follows it is still checked.
+// One page of a pass. A record is right if its own hash and its payload's digest are, if its
+// prev_hash is what the store has of the record before, if that one's position is smaller, and if
+// no other has its number; so each page stands on its own, a mistake is told where it is, and what
+// follows it is still checked.
 class StoreCheck {
  public:
   StoreCheck(Places& places, uint64_t from_position, v1::VerifyStoreResponse& page)
@@ -64,6 +69,8 @@ class StoreCheck {
   Status add(const ScannedRow& row);
   // Of the row only its stream and seq: it is where no pass comes to.
   Status add_hidden(const ScannedRow& row, int64_t position);
+  // Something that is of no record.
+  void bad_store(std::string reason);
   // The page has done its share of work.
   bool full() const;
   // No row follows up to this position.

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
+#include <string_view>
 #include <utility>
 
 namespace palyra::gateway::audit {
@@ -61,6 +63,11 @@ void StoreVerifier::bad(const std::string& stream, uint64_t seq, std::string rea
   place.set_reason(std::move(reason));
 }
 
+void StoreVerifier::bad_stream(const std::string& stream, uint64_t seq, std::string reason) {
+  if (told_.size() < kMaxTold && !told_.insert(stream).second) return;
+  bad(stream, seq, std::move(reason));
+}
+
 api::VerifyStoreEvent StoreVerifier::event() {
   api::VerifyStoreEvent out;
   for (const uint64_t number : {position_, records_, erased_, bad_, absent_, archived_}) {
@@ -77,12 +84,16 @@ api::VerifyStoreEvent StoreVerifier::event() {
   return out;
 }
 
-Task<Status> StoreVerifier::check_records(Send<api::VerifyStoreEvent> send) {
+// To where there is something to verify now.
+Task<Status> StoreVerifier::look_up_to() {
   pb::HeadsRequest nothing;
   nothing.set_since(INT64_MAX);
   auto now = co_await audit_.heads(std::move(nothing));
-  if (!now.ok()) co_return now.status();
-  up_to_ = now->up_to();
+  if (now.ok()) up_to_ = now->up_to();
+  co_return now.status();
+}
+
+Task<Status> StoreVerifier::pass(Send<api::VerifyStoreEvent> send) {
   RecordPass pass(executor_, audit_, position_, up_to_);
   for (;;) {
     auto next = co_await pass.next();
@@ -102,6 +113,20 @@ Task<Status> StoreVerifier::check_records(Send<api::VerifyStoreEvent> send) {
     api::VerifyStoreEvent progress = event();
     if (!co_await send(std::move(progress))) co_return left();
   }
+  co_return Status();
+}
+
+Task<Status> StoreVerifier::check_records(Send<api::VerifyStoreEvent> send) {
+  Status status = co_await look_up_to();
+  if (status.ok()) status = co_await pass(send);
+  // What was archived meanwhile is told by records that came meanwhile.
+  constexpr int kMoreRounds = 3;
+  for (int round = 0; status.ok() && absent_ > archived_ && round < kMoreRounds; ++round) {
+    status = co_await look_up_to();
+    if (position_ > up_to_) break;
+    if (status.ok()) status = co_await pass(send);
+  }
+  if (!status.ok()) co_return status;
   if (absent_ > archived_) {
     bad("", 0,
         std::to_string(absent_ - archived_) +
@@ -153,7 +178,6 @@ Task<Status> StoreVerifier::find_elsewhere(tape::StreamHead head, uint64_t numbe
   const Code code = found.status().code();
   if (!found.ok() && code != Code::kDataLoss && code != Code::kNotFound) co_return found.status();
   if (there && found->records(0).hash() == head.hash()) co_return Status();
-  if (told_.size() < kMaxTold && !told_.insert(head.stream()).second) co_return Status();
   std::string words = checkpoint_name(number) + " names this record, and ";
   if (there) {
     words += "another one is in its place";
@@ -164,7 +188,53 @@ Task<Status> StoreVerifier::find_elsewhere(tape::StreamHead head, uint64_t numbe
   } else {
     words += "it is gone";
   }
-  bad(head.stream(), head.seq(), std::move(words));
+  bad_stream(head.stream(), head.seq(), std::move(words));
+  co_return Status();
+}
+
+// The other way round: between two checkpoints' positions the store has the streams that the later
+// one names, each with the record that it names as its last. A stream that was put into freed
+// positions is in none; a record that was moved there is a stream's last one. What was archived
+// since is missing, and only that: of a stream the oldest records go first.
+Task<Status> StoreVerifier::check_window(tape::Checkpoint checkpoint, uint64_t since) {
+  struct Named {
+    const tape::StreamHead* head = nullptr;
+    pb::Head last;
+  };
+  std::map<std::string_view, Named> named;
+  for (const tape::StreamHead& head : checkpoint.heads()) named[head.stream()].head = &head;
+  const std::string name = checkpoint_name(checkpoint.number());
+  while (since < checkpoint.position()) {
+    pb::HeadsRequest request;
+    request.set_since(since);
+    request.set_up_to(checkpoint.position());
+    request.set_limit(1000);
+    auto page = co_await audit_.heads(std::move(request));
+    if (!page.ok()) co_return page.status();
+    if (page->position() <= since) break;
+    since = page->position();
+    for (pb::Head& head : *page->mutable_heads()) {
+      const auto found = named.find(head.stream());
+      if (found == named.end()) {
+        bad_stream(head.stream(), head.seq(),
+                   "is among what " + name + " covers, at position " +
+                       std::to_string(head.position()) +
+                       ", and it does not name this stream: the record was put there later");
+      } else {
+        found->second.last = std::move(head);
+      }
+    }
+  }
+  for (const auto& [stream, entry] : named) {
+    if (entry.last.seq() == 0 ||
+        (entry.last.seq() == entry.head->seq() && entry.last.hash() == entry.head->hash())) {
+      continue;
+    }
+    bad_stream(entry.last.stream(), entry.last.seq(),
+               "is the last one of its stream that " + name + " covers, at position " +
+                   std::to_string(entry.last.position()) + ", and it names record " +
+                   std::to_string(entry.head->seq()) + ": records were put there or moved later");
+  }
   co_return Status();
 }
 
@@ -301,7 +371,12 @@ Task<Status> StoreVerifier::check_checkpoints(Send<api::VerifyStoreEvent> send) 
         continue;
       }
       check_link(link, record.seq());
-      Status status = co_await check_heads(std::move(*audit_event.mutable_checkpoint()));
+      Status status = co_await check_heads(audit_event.checkpoint());
+      const uint64_t since = last_ ? last_->position : 0;
+      // Of what another one covered this one says nothing.
+      if (status.ok() && link.number == (last_ ? last_->number + 1 : 1)) {
+        status = co_await check_window(std::move(*audit_event.mutable_checkpoint()), since);
+      }
       if (!status.ok()) co_return status;
       last_ = std::move(link);
       ++checkpoints_;

@@ -29,16 +29,21 @@ class StoreVerifier {
 
  private:
   Task<Status> check_records(Send<api::VerifyStoreEvent> send);
+  Task<Status> look_up_to();
+  Task<Status> pass(Send<api::VerifyStoreEvent> send);
   Task<Status> check_archived_stream(palyra::service::v1::StreamInfo info);
   Task<Status> check_archive(Send<api::VerifyStoreEvent> send);
   Task<Status> check_checkpoints(Send<api::VerifyStoreEvent> send);
   Task<Status> read_copy();
   void check_copy();
   Task<Status> check_heads(tape::Checkpoint checkpoint);
+  Task<Status> check_window(tape::Checkpoint checkpoint, uint64_t since);
   Task<Status> find_elsewhere(tape::StreamHead head, uint64_t number);
   void check_link(const Link& link, uint64_t seq);
   void check_witness();
   void bad(const std::string& stream, uint64_t seq, std::string reason);
+  // bad(), once for a stream.
+  void bad_stream(const std::string& stream, uint64_t seq, std::string reason);
   api::VerifyStoreEvent event();
   void result(api::VerifyStoreResult& out) const;
 

@@ -278,6 +278,95 @@ TEST_F(ForgedArchive, ASegmentThatTheStoreDoesNotKnowAnyMoreIsFound) {
   EXPECT_THAT(first_bad(), HasSubstr("run/1 1: in the archive: missing"));
 }
 
+// The store as it is after somebody put a record where it was not: the last one of its stream
+// there.
+class Moved : public JournalAudit {
+ public:
+  Moved(JournalAudit& honest, pb::Head head) : honest_(honest), head_(std::move(head)) {}
+  Task<Result<pb::HeadsResponse>> heads(pb::HeadsRequest request) override {
+    const bool here = request.at_size() == 0 && request.since() < head_.position() &&
+                      (request.up_to() == 0 || head_.position() <= request.up_to());
+    auto page = co_await honest_.heads(std::move(request));
+    if (!page.ok() || !here) co_return page;
+    auto& heads = *page->mutable_heads();
+    for (auto at = heads.begin(); at != heads.end();) {
+      at = at->stream() == head_.stream() ? heads.erase(at) : at + 1;
+    }
+    *heads.Add() = head_;
+    co_return page;
+  }
+  Task<Result<pb::ListStreamsResponse>> list_streams(pb::ListStreamsRequest request) override {
+    return honest_.list_streams(std::move(request));
+  }
+  Task<Result<pb::VerifyStoreResponse>> verify_store(pb::VerifyStoreRequest request) override {
+    return honest_.verify_store(std::move(request));
+  }
+
+ private:
+  JournalAudit& honest_;
+  const pb::Head head_;
+};
+
+TEST_F(StoreVerifierTest, WhatWasPutAmongTheCoveredOrMovedThereIsFound) {
+  struct Case {
+    const char* stream;
+    uint64_t seq;
+    uint64_t position;
+    const char* told;
+  };
+  const Case cases[] = {
+      {"run/1", 3, 3, ""},
+      {"run/9", 1, 2,
+       "run/9 1: is among what checkpoint 1 covers, at position 2, and it does not name this "
+       "stream: the record was put there later"},
+      {"run/2", 1, 2, "run/2 1: is among what checkpoint 1 covers"},
+      {"run/1", 4, 5, "run/1 4: is the last one of its stream that checkpoint 2 covers"},
+      {"run/2", 5, 9, "run/2 5: is the last one of its stream that checkpoint 2 covers"},
+  };
+  for (const Case& one : cases) {
+    pb::Head head;
+    head.set_stream(one.stream);
+    head.set_seq(one.seq);
+    head.set_position(one.position);
+    head.set_hash(desk.store.stored("run/1", 3)->hash());
+    Moved moved(desk.journal, head);
+    StoreVerifier verifier(desk.executor, desk.journal, moved, {test_key().public_key()}, {});
+    Collect<api::VerifyStoreEvent> sink;
+    ASSERT_TRUE(desk.run(verifier.run(sink.send())).ok());
+    const api::VerifyStoreEvent& end = sink.messages.back();
+    if (*one.told == '\0') {
+      EXPECT_TRUE(end.result().ok()) << end.ShortDebugString();
+      continue;
+    }
+    ASSERT_EQ(end.first_bad_size(), 1) << end.ShortDebugString();
+    const api::BadPlace& place = end.first_bad(0);
+    EXPECT_THAT(place.stream() + " " + std::to_string(place.seq()) + ": " + place.reason(),
+                ::testing::StartsWith(one.told));
+  }
+}
+
+// Archives a stream in the middle of the pass, from where on it finds nothing of it.
+TEST_F(StoreVerifierTest, WhatIsArchivedMeanwhileIsNoDamage) {
+  for (int i = 0; i < 8; ++i) desk.append("big", 1, std::string(4 << 20, 'x').substr(20));
+  desk.append("run/3", 5);
+  desk.cover();
+  bool archived = false;
+  Send<api::VerifyStoreEvent> send = [&](api::VerifyStoreEvent event) -> Task<bool> {
+    if (!std::exchange(archived, true)) {
+      pb::ArchiveRequest archive;
+      archive.set_stream("run/3");
+      desk.store.archive(archive, [](const auto&) {});
+    }
+    if (event.has_result()) {
+      EXPECT_TRUE(event.result().ok()) << event.ShortDebugString();
+    }
+    co_return true;
+  };
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_TRUE(desk.run(desk.audit->verify_store(Desk::admin(), {}, send)).ok());
+  }
+}
+
 TEST_F(StoreVerifierTest, OneVerificationAtATime) {
   const Slot<bool> never;
   Send<api::VerifyStoreEvent> held = [never](api::VerifyStoreEvent) { return wait_for(never); };

@@ -42,7 +42,8 @@ class MemoryStore::Audit final : public Places {
   Result<std::optional<std::string>> name(int64_t stream) override {
     return std::optional<std::string>(*names_[static_cast<size_t>(stream)]);
   }
-  Result<std::optional<Before>> before(int64_t stream, uint64_t seq) override {
+  // No two records have one number here.
+  Result<std::optional<Before>> before(int64_t stream, uint64_t seq, uint64_t) override {
     const std::vector<v1::Record*>& records = records_of(stream);
     if (seq < 2 || records.empty()) return std::optional<Before>();
     const v1::Record* const stored = records[std::min<uint64_t>(seq - 1, records.size()) - 1];
@@ -50,6 +51,7 @@ class MemoryStore::Audit final : public Places {
     const v1::Record& record = *stored;
     Before found;
     found.seq = record.seq();
+    found.position = record.position();
     std::copy_n(record.hash().begin(), std::min(record.hash().size(), found.hash.size()),
                 found.hash.begin());
     return std::optional<Before>(found);

@@ -2,6 +2,7 @@
 
 #include "plugins/journal/request_check.h"
 #include "plugins/journal/sqlite/read_ahead.h"
+#include "plugins/journal/sqlite/schema.h"
 #include "plugins/journal/sqlite/segment_rows.h"
 
 #include <sqlite3.h>
@@ -35,6 +36,14 @@ std::string_view bytes_of(sqlite3_value* value) {
   return data == nullptr ? std::string_view() : std::string_view(data, static_cast<size_t>(size));
 }
 
+// Columns take what is put into them: of two rows one may have the number 6 and one the text or the
+// fraction that is read as 6.
+bool integers(sqlite3_value** row) {
+  return sqlite3_value_type(row[0]) == SQLITE_INTEGER &&
+         sqlite3_value_type(row[1]) == SQLITE_INTEGER &&
+         sqlite3_value_type(row[4]) == SQLITE_INTEGER;
+}
+
 uint64_t bounded(uint64_t up_to, uint64_t position) {
   return up_to == 0 ? position : std::min(up_to, position);
 }
@@ -44,9 +53,9 @@ uint64_t bounded(uint64_t up_to, uint64_t position) {
 AuditReader::AuditReader(Database& db, Archive& archive)
     : db_(with_check_row(db, this)),
       archive_(archive),
-      name_(db.prepare("SELECT name FROM stream WHERE id=?")),
-      before_(db.prepare(
-          "SELECT seq, hash FROM record WHERE stream=? AND seq<? ORDER BY seq DESC LIMIT 1")),
+      name_(db.prepare("SELECT name FROM stream WHERE id=? AND typeof(name)='text'")),
+      before_(db.prepare("SELECT seq, position, hash FROM record WHERE stream=? AND seq<=? AND "
+                         "position<>? ORDER BY seq DESC LIMIT 1")),
       marks_(db.prepare("SELECT r.type, p.data FROM record r JOIN payload p ON "
                         "p.position=r.position WHERE r.stream=? AND r.type IN "
                         "('erased','segment_closed') ORDER BY r.seq")),
@@ -73,14 +82,16 @@ Result<std::optional<std::string>> AuditReader::name(int64_t stream) {
   return std::optional<std::string>(text(name_, 0));
 }
 
-Result<std::optional<Places::Before>> AuditReader::before(int64_t stream, uint64_t seq) {
+Result<std::optional<Places::Before>> AuditReader::before(int64_t stream, uint64_t seq,
+                                                          uint64_t position) {
   const Rows rows(before_);
-  const int code = before_.bind(1, stream).bind(2, seq).step();
+  const int code = before_.bind(1, stream).bind(2, seq).bind(3, position).step();
   if (code == SQLITE_DONE) return std::optional<Before>();
   if (code != SQLITE_ROW) return db_.status(code);
   Before found;
   found.seq = before_.unsigned_integer(0);
-  const std::string_view hash = before_.bytes(1);
+  found.position = before_.unsigned_integer(1);
+  const std::string_view hash = before_.bytes(2);
   std::copy_n(hash.begin(), std::min(hash.size(), found.hash.size()), found.hash.begin());
   return std::optional<Before>(found);
 }
@@ -116,6 +127,7 @@ void AuditReader::check_row(sqlite3_context* context, int, sqlite3_value** value
                        .payload_digest = bytes_of(values[5]),
                        .prev_hash = bytes_of(values[6]),
                        .hash = bytes_of(values[7]),
+                       .numbers = integers(values),
                        .has_payload = sqlite3_value_type(values[8]) != SQLITE_NULL,
                        .salt = bytes_of(values[8]),
                        .payload = bytes_of(values[9])};
@@ -123,8 +135,12 @@ void AuditReader::check_row(sqlite3_context* context, int, sqlite3_value** value
   sqlite3_result_int(context, !self.check_status_.ok() || self.check_->full());
 }
 
-// The journal's positions begin with 1; what is before them no page would come to.
+// What no page would come to: the schema, and records before position 1, with which the journal's
+// begin.
 Status AuditReader::find_hidden(StoreCheck& check) {
+  const Result<std::string> altered = altered_schema(db_);
+  if (!altered.ok()) return altered.status();
+  if (!altered->empty()) check.bad_store(*altered);
   const Rows rows(hidden_);
   int code = 0;
   while ((code = hidden_.step()) == SQLITE_ROW) {

@@ -27,7 +27,7 @@ class AuditReader : private Places {
 
  private:
   Result<std::optional<std::string>> name(int64_t stream) override;
-  Result<std::optional<Before>> before(int64_t stream, uint64_t seq) override;
+  Result<std::optional<Before>> before(int64_t stream, uint64_t seq, uint64_t position) override;
   Status marks(int64_t stream, const Mark& mark) override;
   // Gives pass_ its function check_row(). Returns the connection, for the members that follow.
   static Database& with_check_row(Database& db, AuditReader* self);

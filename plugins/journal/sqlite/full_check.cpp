@@ -81,8 +81,9 @@ class FullCheck {
       archived += page->archived();
       if (page->bad() > 0) {
         const v1::BadRecord& bad = page->first_bad(0);
-        result_.damage =
-            "record " + std::to_string(bad.seq()) + " of " + bad.stream() + ": " + bad.reason();
+        result_.damage = bad.stream().empty() ? bad.reason()
+                                              : "record " + std::to_string(bad.seq()) + " of " +
+                                                    bad.stream() + ": " + bad.reason();
         return {};
       }
       if (!go_on()) return stopped();

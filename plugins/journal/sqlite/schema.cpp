@@ -6,7 +6,9 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <iterator>
+#include <map>
 
 namespace palyra::journal::sqlite {
 namespace {
@@ -195,6 +197,54 @@ Status prepare_schema(Database& db, const std::string& path) {
     }
   }
   return {};
+}
+
+namespace {
+
+// What there is, as "table record", and the text that made it. SQLite's own is left out.
+Result<std::map<std::string, std::string>> objects_of(Database& db) {
+  std::map<std::string, std::string> objects;
+  Statement rows = db.prepare(
+      "SELECT type||' '||name, tbl_name||': '||coalesce(sql, '') FROM sqlite_schema WHERE name NOT "
+      "LIKE 'sqlite\\_%' ESCAPE '\\'");
+  int code = 0;
+  while ((code = rows.step()) == SQLITE_ROW) {
+    std::string text(rows.bytes(1));
+    // A table that was renamed is quoted or not, as the version of SQLite has it.
+    text.erase(std::remove(text.begin(), text.end(), '"'), text.end());
+    objects.emplace(rows.bytes(0), std::move(text));
+  }
+  if (code != SQLITE_DONE) return db.status(code);
+  return objects;
+}
+
+Result<std::map<std::string, std::string>> fresh_objects() {
+  auto fresh = Database::open(":memory:", false);
+  if (!fresh.ok()) return fresh.status();
+  add_pack_function((*fresh)->raw());
+  for (const char* migration : kMigrations) {
+    if (Status status = (*fresh)->execute(migration); !status.ok()) return status;
+  }
+  return objects_of(**fresh);
+}
+
+}  // namespace
+
+Result<std::string> altered_schema(Database& db) {
+  static const Result<std::map<std::string, std::string>> fresh = fresh_objects();
+  if (!fresh.ok()) return fresh.status();
+  const auto found = objects_of(db);
+  if (!found.ok()) return found.status();
+  const std::string altered = "the schema was altered: the ";
+  for (const auto& [name, text] : *fresh) {
+    const auto same = found->find(name);
+    if (same == found->end()) return altered + name + " is missing";
+    if (same->second != text) return altered + name + " is not as the journal makes it";
+  }
+  for (const auto& [name, text] : *found) {
+    if (fresh->count(name) == 0) return altered + name + " is not the journal's";
+  }
+  return std::string();
 }
 
 Result<Catalogue> load_catalogue(Database& db) {

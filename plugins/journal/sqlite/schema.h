@@ -25,6 +25,10 @@ constexpr int64_t kApplicationId = 0x504C5952;  // "PLYR"
 Status prepare_schema(Database& db, const std::string& path);
 // How every connection is set up.
 Status configure(Database& db, bool writer);
+// Empty if tables, indexes, triggers and views are those that prepare_schema() makes; otherwise
+// what is missing, other or more, in a sentence. Some of what the journal is sure of, the indexes
+// see to.
+Result<std::string> altered_schema(Database& db);
 Result<Catalogue> load_catalogue(Database& db);
 Status store_change(Database& db, const v1::DeclareRequest& request, const Catalogue& after,
                     const Catalogue::Change& change);
