@@ -95,13 +95,18 @@ void ChainCheck::confirm_segments() {
 
 v1::VerifyResponse ChainCheck::result() {
   if (response_.ok()) {
-    // Merge the erased ranges, so that one missing run may be covered by several.
     std::sort(erased_.begin(), erased_.end(),
               [](const Range& a, const Range& b) { return a.first < b.first; });
+    // Both are in order; one missing run may be covered by several records.
+    auto range = erased_.begin();
+    uint64_t reach = 0;  // of the ranges that begin at or before `next`
     for (const Range& gap : missing_) {
       uint64_t next = gap.first;
-      for (const Range& range : erased_) {
-        if (range.first <= next && range.last >= next) next = range.last + 1;
+      for (; next <= gap.last; next = reach + 1) {
+        for (; range != erased_.end() && range->first <= next; ++range) {
+          reach = std::max(reach, range->last);
+        }
+        if (reach < next) break;
       }
       if (next <= gap.last) {
         fail(next, "payload is missing and no erased record says why");

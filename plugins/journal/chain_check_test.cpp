@@ -80,5 +80,50 @@ TEST(ChainCheck, AnErasedPayloadNeedsAReason) {
   EXPECT_EQ(verdict.bad_seq(), 1u);
 }
 
+// A chain whose records 1 to 12 lost their payloads, and one `erased` record behind for each range.
+std::vector<v1::Record> erased_chain(const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
+  constexpr uint64_t kEmpty = 12;
+  std::vector<v1::Record> records;
+  RecordHasher hasher;
+  std::string prev(digest::view(kNoHash));
+  for (uint64_t seq = 1; seq <= kEmpty + ranges.size(); ++seq) {
+    v1::Record& record = records.emplace_back();
+    record.set_seq(seq);
+    record.set_type("noted");
+    record.set_salt(std::string(16, 's'));
+    if (seq > kEmpty) {
+      v1::Erased erased;
+      erased.set_first_seq(ranges[seq - kEmpty - 1].first);
+      erased.set_last_seq(ranges[seq - kEmpty - 1].second);
+      record.set_type("erased");
+      record.set_payload(erased.SerializeAsString());
+    }
+    record.set_payload_digest(
+        std::string(digest::view(hasher.payload_digest(record.salt(), record.payload()))));
+    record.set_prev_hash(prev);
+    prev =
+        std::string(digest::view(hasher.record_hash({.stream = "s",
+                                                     .seq = seq,
+                                                     .prev_hash = prev,
+                                                     .type = record.type(),
+                                                     .wall_time_ns = record.wall_time_ns(),
+                                                     .payload_digest = record.payload_digest()})));
+    record.set_hash(prev);
+    if (seq <= kEmpty) {
+      record.clear_salt();
+      record.set_erased(true);
+    }
+  }
+  return records;
+}
+
+TEST(ChainCheck, SeveralErasuresMayExplainOneGapTogetherInAnyOrder) {
+  EXPECT_EQ(check(erased_chain({{7, 12}, {1, 3}, {2, 2}, {3, 6}})).bad_seq(), 0u);
+  EXPECT_EQ(check(erased_chain({{1, 12}, {4, 5}})).bad_seq(), 0u);
+  EXPECT_EQ(check(erased_chain({{1, 4}, {6, 12}})).bad_seq(), 5u);
+  EXPECT_EQ(check(erased_chain({{6, 12}, {2, 5}})).bad_seq(), 1u);
+  EXPECT_EQ(check(erased_chain({{1, 11}, {3, 4}, {3, 4}})).bad_seq(), 12u);
+}
+
 }  // namespace
 }  // namespace palyra::journal
