@@ -106,26 +106,37 @@ std::optional<Link> read_witness(const std::string& line) {
 }
 
 ExportCheck::ExportCheck(std::set<std::string> keys, std::optional<Link> witness,
-                         FindSegment find_segment, std::function<void(const Verdict&)> tell)
+                         FindSegment find_segment, std::function<void(const Verdict&)> tell,
+                         std::function<void(const std::string&)> tell_problem)
     : keys_(std::move(keys)),
       witness_(std::move(witness)),
       find_segment_(std::move(find_segment)),
-      tell_(std::move(tell)) {}
+      tell_(std::move(tell)),
+      tell_problem_(std::move(tell_problem)) {}
+
+void ExportCheck::problem(std::string words) {
+  if (summary_.problems++ < kMaxProblems) tell_problem_(words);
+}
+
+// Without the key nothing can be proven, so that every stream would be a complaint.
+void ExportCheck::give_up(std::string words) {
+  at_line(std::move(words));
+  summary_.given_up = true;
+}
 
 void ExportCheck::at_line(std::string words) {
-  if (summary_.problems.size() >= kMaxProblems) return;
   problem("line " + std::to_string(line_) + ": " + std::move(words));
 }
 
 void ExportCheck::skip_line() {
   ++line_;
-  at_line("longer than any line of an export");
+  if (!summary_.given_up) at_line("longer than any line of an export");
 }
 
 void ExportCheck::add_line(const std::string& line) {
   if (line.size() > kMaxLine) return skip_line();
   ++line_;
-  if (line.empty()) return;
+  if (line.empty() || summary_.given_up) return;
   if (depth_of(line) > kMaxDepth) return at_line("nested deeper than any line of an export");
   const Json parsed = Json::parse(line, nullptr, false);
   if (!parsed.is_object()) {
@@ -142,24 +153,39 @@ void ExportCheck::add_line(const std::string& line) {
 
 void ExportCheck::header(const Json& line) {
   phase_ = Phase::kContents;
-  if (number_of(line, "palyraExport") != 1) {
+  version_ = number_of(line, "palyraExport").value_or(0);
+  if (version_ != 1 && version_ != 2) {
     return at_line(
-        "is not the header of an export of version 1; make one with: palyra audit export");
+        "is not the header of an export of version 1 or 2; make one with: palyra audit export");
   }
   created_ms_ = text_of(line, "createdMs");
   summary_.selection = text_of(line, "selection");
   const auto key = bytes_of(line, "publicKey", kHash);
   if (!key) return at_line("the header has no public key");
   public_key_ = *key;
-  trusted_ = keys_.count(public_key_) != 0;
-  if (!trusted_) {
-    at_line("the export is signed with the key " + to_hex(public_key_) +
-            ", which is not one of --key: this is another daemon's export, or the wrong key");
+  if (keys_.count(public_key_) == 0) {
+    return give_up(
+        "the export is signed with the key " + to_hex(public_key_) +
+        ", which is not one of --key: this is another daemon's export, or the wrong key");
   }
+  if (version_ == 1) {
+    return summary_.notes.push_back(
+        "this export is of version 1, which does not prove that no stream and no checkpoint was "
+        "left out; make a new one");
+  }
+  const auto whole = line.find("wholeStore");
+  const auto after = number_of(line, "afterCheckpoint");
+  const auto up_to = number_of(line, "upToCheckpoint");
+  if (whole == line.end() || !whole->is_boolean() || !after || !up_to) {
+    return at_line("the header does not say what the export is of");
+  }
+  whole_store_ = whole->get<bool>();
+  after_ = *after;
+  up_to_ = *up_to;
 }
 
 void ExportCheck::contents(const Json& list) {
-  if (phase_ != Phase::kContents) return at_line("contents behind the seal");
+  if (phase_ != Phase::kContents) return at_line("contents out of their place");
   if (!list.is_array()) return at_line("contents are no list");
   for (const Json& entry : list) {
     if (!entry.is_object()) return at_line("an entry of the contents is no object");
@@ -192,7 +218,7 @@ void ExportCheck::contents(const Json& list) {
 }
 
 void ExportCheck::missing(const Json& list) {
-  if (phase_ != Phase::kContents) return at_line("missing records behind the seal");
+  if (phase_ != Phase::kContents) return at_line("missing records out of their place");
   if (!list.is_array()) return at_line("the missing records are no list");
   for (const Json& entry : list) {
     if (!entry.is_object()) return at_line("an entry of the missing records is no object");
@@ -226,9 +252,9 @@ void ExportCheck::missing(const Json& list) {
 }
 
 void ExportCheck::seal(const Json& body) {
-  if (phase_ != Phase::kContents) return at_line("a second seal");
-  phase_ = Phase::kCheckpoints;
+  if (sealed_) return at_line("a second seal");
   sealed_ = true;
+  phase_ = version_ == 1 ? Phase::kCheckpoints : Phase::kRecords;
   if (!body.is_object()) return at_line("the seal is no object");
   const auto signature = bytes_of(body, "signature", 64);
   const auto created = to_number(created_ms_);
@@ -237,14 +263,19 @@ void ExportCheck::seal(const Json& body) {
   if (number_of(body, "streams") != streams_.size() ||
       bytes_of(body, "contentsDigest", kHash) != digest) {
     return at_line(
-        "the contents are not those that were sealed: streams were added, removed or "
-        "altered, " +
-        std::to_string(streams_.size()) + " are here of " + text_of(body, "streams"));
+        "the contents are not those that were sealed: streams or checkpoints were added, removed "
+        "or altered; of " +
+        text_of(body, "streams") + " streams " + std::to_string(streams_.size()) + " are here");
   }
   std::string statement;
-  put_field(statement, "palyra.export.1");
+  put_field(statement, version_ == 1 ? "palyra.export.1" : "palyra.export.2");
   put_field(statement, *created);
   put_field(statement, summary_.selection);
+  if (version_ != 1) {
+    put_field(statement, uint64_t{whole_store_});
+    put_field(statement, after_);
+    put_field(statement, up_to_);
+  }
   put_field(statement, uint64_t{streams_.size()});
   put_field(statement, digest);
   put_field(statement, public_key_);
@@ -254,18 +285,30 @@ void ExportCheck::seal(const Json& body) {
 }
 
 void ExportCheck::checkpoint(const Json& body) {
+  if (version_ != 1 && phase_ == Phase::kContents) phase_ = Phase::kCheckpoints;
   if (phase_ != Phase::kCheckpoints) return at_line("a checkpoint out of its place");
   const auto link = read_link(body);
   if (!link) return at_line("a checkpoint is incomplete");
   const std::string name = of_checkpoint(link->number);
   const std::string bytes = link->signed_bytes();
+  const auto list = body.find("heads");
+  if (version_ != 1) {
+    std::string fields;
+    put_field(fields, "checkpoint");
+    put_field(fields, sha256(bytes));
+    put_field(fields, uint64_t{list != body.end()});
+    contents_.update(fields);
+  }
   if (keys_.count(link->public_key) == 0) {
-    at_line(name + " is signed with the key " + to_hex(link->public_key) +
-            ", which is not one of --key");
-  } else if (!is_signed(link->public_key, bytes, link->signature)) {
+    return give_up(name + " is signed with the key " + to_hex(link->public_key) +
+                   ", which is not one of --key: give the daemon's older keys, too");
+  }
+  if (!is_signed(link->public_key, bytes, link->signature)) {
     at_line("the signature of " + name + " is wrong: it was altered");
-  } else if (const auto list = body.find("heads"); list != body.end()) {
+  } else if (list != body.end()) {
     heads(*list, *link);
+  } else if (whole_store_ && link->number <= up_to_) {
+    at_line(name + " does not say which streams it names");
   }
   if (const auto& before = summary_.newest) {
     if (link->number != before->number + 1) {
@@ -278,6 +321,9 @@ void ExportCheck::checkpoint(const Json& body) {
     }
   } else {
     first_ = *link;
+    if (whole_store_ && link->number != after_ + 1) {
+      at_line("the first is " + name + " and should be " + of_checkpoint(after_ + 1));
+    }
   }
   if (witness_ && witness_->number == link->number) {
     witness_seen_ = true;
@@ -308,15 +354,53 @@ void ExportCheck::heads(const Json& list, const Link& link) {
     return at_line("the heads of " + name + " were altered");
   }
   for (const Json& head : list) {
-    const auto found = streams_.find(text_of(head, "stream"));
-    if (found == streams_.end()) continue;
-    Stream& stream = found->second;
-    const uint64_t seq = *number_of(head, "seq");
-    if (seq < stream.first || seq > stream.last || seq <= stream.named_seq) continue;
-    stream.named_seq = seq;
-    stream.named_hash = *bytes_of(head, "hash", kHash);
-    stream.named_by = link.number;
+    this->name(text_of(head, "stream"),
+               {*number_of(head, "seq"), *bytes_of(head, "hash", kHash), link.number});
   }
+}
+
+void ExportCheck::deny(Stream& stream, uint64_t seq, std::string reason) {
+  if (!stream.denied.empty()) return;
+  stream.denied_seq = seq;
+  stream.denied = std::move(reason);
+}
+
+// A checkpoint, whose signature is right, names this record.
+void ExportCheck::name(const std::string& stream_name, Head head) {
+  const auto found = streams_.find(stream_name);
+  if (found == streams_.end()) {
+    if (!whole_store_ || head.checkpoint > up_to_ || !gone_.insert(stream_name).second) return;
+    Verdict verdict;
+    verdict.stream = stream_name;
+    verdict.bad_seq = head.seq;
+    verdict.reason =
+        "and the whole stream are missing, though " + of_checkpoint(head.checkpoint) + " names it";
+    ++summary_.broken;
+    return tell_(verdict);
+  }
+  Stream& stream = found->second;
+  if (head.seq < stream.first) {
+    if (version_ != 1) {
+      deny(stream, head.seq,
+           "is left out, though " + of_checkpoint(head.checkpoint) + ", of this range, names it");
+    } else if (head.seq + 1 == stream.first && head.hash != stream.prev_hash) {
+      deny(stream, stream.first,
+           "does not follow the record that " + of_checkpoint(head.checkpoint) + " names");
+    }
+    return;
+  }
+  if (head.seq > stream.last) {
+    // Of a stream that is exported up to up_to_, only the heads up to there are of the range. One
+    // that goes on behind it does so to its end.
+    const bool ended = !stream.heads.empty() && stream.heads.back().seq == stream.last &&
+                       stream.heads.back().checkpoint <= up_to_;
+    if (head.checkpoint > up_to_ && ended) return;
+    return deny(stream, stream.last + 1,
+                "and all behind it are missing: the stream ends at " + std::to_string(stream.last) +
+                    ", and " + of_checkpoint(head.checkpoint) + " names record " +
+                    std::to_string(head.seq));
+  }
+  stream.heads.push_back(std::move(head));
 }
 
 // ---- records ----------------------------------------------------------------------------------
@@ -380,9 +464,7 @@ void ExportCheck::check_record(const Json& line, uint64_t seq) {
   put_field(fields, *digest);
   if (sha256(fields) != *hash) return broken(seq, "was altered: its hash does not match");
   payload(line, seq, type, *digest);
-  if (seq == at.stream->named_seq && *hash != at.stream->named_hash) {
-    return broken(seq, "is not the record that " + of_checkpoint(at.stream->named_by) + " names");
-  }
+  if (!is_named(seq, *hash)) return;
   at.prev = *hash;
   at.next = seq + 1;
   ++at.records;
@@ -416,10 +498,25 @@ void ExportCheck::payload(const Json& line, uint64_t seq, const std::string& typ
   const Range range{fields.number(1), fields.number(2)};
   if (range.last >= seq || at.erased.size() + at.closed.size() >= kMaxRanges) return;
   if (closes) {
-    at.closed.push_back({range, std::string(fields.bytes(3)), std::string(fields.bytes(4)), ""});
+    at.closed.push_back(
+        {seq, {range, std::string(fields.bytes(3)), std::string(fields.bytes(4)), ""}});
   } else {
     at.erased.push_back(range);
   }
+}
+
+// False, and broken, if a checkpoint names another record as this one.
+bool ExportCheck::is_named(uint64_t seq, const std::string& hash) {
+  Current& at = current_;
+  const std::vector<Head>& heads = at.stream->heads;
+  while (at.named < heads.size() && heads[at.named].seq < seq) ++at.named;
+  for (; at.named < heads.size() && heads[at.named].seq == seq; ++at.named) {
+    const Head& head = heads[at.named];
+    if (head.hash == hash) continue;
+    broken(seq, "is not the record that " + of_checkpoint(head.checkpoint) + " names");
+    return false;
+  }
+  return true;
 }
 
 // Goes over the records that the export says it lacks: through their file if it is at hand.
@@ -442,6 +539,7 @@ void ExportCheck::pass_missing() {
       continue;
     }
     at.unread.push_back(segment);
+    if (!is_named(segment.range.last, segment.after)) return;
     at.next = segment.range.last + 1;
     at.prev = segment.after;
   }
@@ -464,30 +562,16 @@ void ExportCheck::read_segment(const std::string& text) {
 // What is missing must be explained by later records of the same stream.
 void ExportCheck::explain_missing() {
   Current& at = current_;
-  // The record that closed a segment may be in one that is missing itself.
-  for (const Segment& unread : at.unread) {
-    for (const Segment& closed : at.closed) {
-      if (closed.range.first != unread.range.first) continue;
-      if (closed.range.last != unread.range.last || closed.before != unread.before ||
-          closed.after != unread.after) {
-        return broken(unread.range.first, "and its archive are not what the stream closed");
-      }
-    }
-  }
-  std::sort(at.erased.begin(), at.erased.end(),
-            [](const Range& a, const Range& b) { return a.first < b.first; });
-  for (const Range& empty : at.empty) {
-    uint64_t next = empty.first;
-    for (const Range& range : at.erased) {
-      if (range.first <= next && range.last >= next) next = range.last + 1;
-    }
-    // The record that says so may be in a segment that is missing.
-    const bool unknown =
-        std::any_of(at.unread.begin(), at.unread.end(),
-                    [&](const Segment& unread) { return unread.range.last > empty.last; });
-    if (next <= empty.last && !unknown) {
-      return broken(next, "its payload is missing and no erased record says why");
-    }
+  // Whoever made an export of version 1 did not look behind its end.
+  const GapVerdict gaps = judge_gaps({at.stream->first, at.stream->last}, at.unread, at.closed,
+                                     at.stream->heads, version_ == 1);
+  if (gaps.bad_seq != 0) return broken(gaps.bad_seq, gaps.reason);
+  at.unproven = gaps.unproven;
+  // The record that says so may be in a segment that is missing.
+  std::vector<Range> erased = std::move(at.erased);
+  if (!at.unread.empty()) erased.push_back({1, at.unread.back().range.last - 1});
+  if (const uint64_t seq = first_unexplained(at.empty, std::move(erased)); seq != 0) {
+    broken(seq, "its payload is missing and no erased record says why");
   }
 }
 
@@ -497,6 +581,8 @@ void ExportCheck::begin_stream(const std::string& name, Stream& stream) {
   current_.stream = &stream;
   current_.next = stream.first;
   current_.prev = stream.prev_hash;
+  std::stable_sort(stream.heads.begin(), stream.heads.end(),
+                   [](const Head& a, const Head& b) { return a.seq < b.seq; });
 }
 
 void ExportCheck::end_stream() {
@@ -504,7 +590,6 @@ void ExportCheck::end_stream() {
   Current& at = current_;
   Stream& stream = *at.stream;
   pass_missing();
-  const bool open_end = !stream.missing.empty() && stream.missing.back().range.last == stream.last;
   if (at.reason.empty()) explain_missing();
   if (at.reason.empty() && at.next <= stream.last) {
     broken(at.next, at.next == stream.first
@@ -515,18 +600,22 @@ void ExportCheck::end_stream() {
   if (at.reason.empty() && at.prev != stream.last_hash) {
     broken(stream.last, "is not the record that was sealed");
   }
-  // If the end was missing when the export was made, the seal names the file that has it.
-  if (at.reason.empty() && stream.named_seq != stream.last && !open_end) {
-    broken(stream.named_seq + 1,
-           stream.named_seq == 0
-               ? "and the whole stream are covered by no checkpoint of this export"
-               : "and what follows are covered by no checkpoint of this export");
+  if (at.reason.empty() && !stream.denied.empty()) broken(stream.denied_seq, stream.denied);
+  // An export of version 1 may end in a file that was missing.
+  const bool open_end =
+      version_ == 1 && !stream.missing.empty() && stream.missing.back().range.last == stream.last;
+  const uint64_t named = stream.heads.empty() ? 0 : stream.heads.back().seq;
+  if (at.reason.empty() && named != stream.last && !open_end) {
+    broken(named + 1, named == 0
+                          ? "and the whole stream are covered by no checkpoint of this export"
+                          : "and what follows are covered by no checkpoint of this export");
   }
   Verdict verdict;
   verdict.ok = at.reason.empty();
   verdict.bad_seq = at.bad_seq;
   verdict.reason = at.reason;
   verdict.archived = at.archived;
+  verdict.unproven = at.unproven;
   for (const Range& range : at.empty) verdict.erased += range.last - range.first + 1;
   for (const Segment& unread : at.unread) {
     verdict.missing += unread.range.last - unread.range.first + 1;
@@ -538,6 +627,7 @@ void ExportCheck::end_stream() {
   summary_.erased += verdict.erased;
   summary_.archived += verdict.archived;
   summary_.missing += verdict.missing;
+  summary_.unproven += verdict.unproven;
   tell(at.name, stream, std::move(verdict));
   current_ = Current();
 }
@@ -548,7 +638,8 @@ void ExportCheck::tell(const std::string& name, Stream& stream, Verdict verdict)
   verdict.stream = name;
   verdict.first = stream.first;
   verdict.last = stream.last;
-  verdict.checkpoint = stream.named_by;
+  verdict.checkpoint = stream.heads.empty() ? 0 : stream.heads.back().checkpoint;
+  std::vector<Head>().swap(stream.heads);
   tell_(verdict);
 }
 
@@ -579,18 +670,21 @@ void ExportCheck::check_witness() {
 }
 
 ExportCheck::Summary ExportCheck::finish() {
+  if (summary_.given_up) return std::move(summary_);
   end_stream();
   if (phase_ == Phase::kHeader) {
     problem("the file is empty");
   } else if (!sealed_) {
     problem("the export ends before its seal: it was cut off");
+  } else if (version_ == 2 && (!summary_.newest || summary_.newest->number < up_to_)) {
+    problem("the export lacks " + of_checkpoint(up_to_) + ", up to which it says to go");
   }
   for (auto& [name, stream] : streams_) {
     if (stream.told) continue;
     begin_stream(name, stream);
     end_stream();
   }
-  summary_.streams = streams_.size();
+  summary_.streams = streams_.size() + gone_.size();
   check_witness();
   return std::move(summary_);
 }

@@ -2,6 +2,7 @@
 #include "clients/audit_verify/export_check.h"
 #include "clients/audit_verify/segment_files.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -16,20 +17,28 @@
 namespace palyra::audit_verify {
 namespace {
 
-enum ExitCode { kVerified = 0, kNotVerified = 1, kIncomplete = 2, kUsage = 64, kNoInput = 66 };
+enum ExitCode {
+  kVerified = 0,
+  kNotVerified = 1,
+  kIncomplete = 2,
+  kUsage = 64,
+  kNoInput = 66,
+  kIo = 74
+};
 
 constexpr char kHelp[] =
     "palyra-audit-verify --key FILE|HEX [--witness FILE] [--segments DIR] [--quiet] EXPORT\n\n"
     "Verifies what `palyra audit export` wrote, with the public key only.\n\n"
     "  --key      public key: hex, or a file with hex or PEM; may be given again for older keys\n"
-    "  --witness  a line that `palyra audit witness` printed and you kept elsewhere\n"
+    "  --witness  a file of lines that `palyra audit witness` printed and you kept elsewhere;\n"
+    "             the last one counts\n"
     "  --segments directory of archived segments, <digest>.ndjson.gz: those that the export lacks\n"
     "             are read from there; may be given again\n"
     "  --quiet    only what is wrong or missing\n"
     "  EXPORT     the file; - reads standard input\n\n"
     "Example:\n  palyra-audit-verify --key audit.pub --witness witness.json export.ndjson\n\n"
     "Exit codes: 0 verified, 1 not verified, 2 what is there verifies but archived records are\n"
-    "missing, 64 usage, 66 a file cannot be read.\n";
+    "missing, 64 usage, 66 a file cannot be read, 74 the verdict cannot be written.\n";
 
 struct Arguments {
   std::set<std::string> keys;
@@ -44,11 +53,26 @@ int complain(const std::string& words, int code) {
   return code;
 }
 
-// A file of at most 64 KiB.
-std::optional<std::string> read_small(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return {};
-  std::string text(64 << 10, '\0');
+// Why it cannot be read; empty if it can. Opened once: it may be a pipe.
+std::string open_file(const std::string& path, std::ifstream& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return "it is a directory";
+  errno = 0;
+  file.open(path, std::ios::binary);
+  return file ? "" : std::strerror(errno);
+}
+
+// The last 64 KiB of a file, of a pipe the first. `why`: it cannot be read.
+std::optional<std::string> read_small(const std::string& path, std::string& why) {
+  constexpr std::streamoff kMost = 64 << 10;
+  std::ifstream file;
+  why = open_file(path, file);
+  if (!why.empty()) return {};
+  if (file.seekg(0, std::ios::end)) {
+    file.seekg(std::max<std::streamoff>(0, std::streamoff{file.tellg()} - kMost));
+  }
+  file.clear();
+  std::string text(kMost, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   return text;
@@ -66,10 +90,12 @@ std::string printable(std::string text) {
 int add_key(const std::string& word, Arguments& out) {
   auto key = parse_key(word);
   if (!key) {
-    const auto text = read_small(word);
+    std::string why;
+    const auto text = read_small(word, why);
     if (!text) {
-      return complain("the key " + word + " is neither 64 hex digits nor a file that can be read",
-                      kNoInput);
+      return complain(
+          "the key " + word + " is neither 64 hex digits nor a file that can be read: " + why,
+          kNoInput);
     }
     key = parse_key(*text);
   }
@@ -78,13 +104,19 @@ int add_key(const std::string& word, Arguments& out) {
   return 0;
 }
 
+// People collect witnesses with >>: the newest is the last.
 int add_witness(const std::string& path, Arguments& out) {
-  const auto text = read_small(path);
-  if (!text) return complain("cannot read " + path + ": " + std::strerror(errno), kNoInput);
-  out.witness = read_witness(text->substr(0, text->find('\n')));
+  std::string why;
+  const auto text = read_small(path, why);
+  if (!text) return complain("cannot read " + path + ": " + why, kNoInput);
+  const size_t end = text->find_last_not_of(" \t\r\n") + 1;
+  const size_t newline = end == 0 ? std::string::npos : text->find_last_of('\n', end - 1);
+  const size_t begin = newline == std::string::npos ? 0 : newline + 1;
+  out.witness = read_witness(text->substr(begin, end - begin));
   if (out.witness) return 0;
-  return complain(path + " holds no witness: expected the line that `palyra audit witness` prints",
-                  kNoInput);
+  return complain(
+      "the last line of " + path + " is no witness: expected what `palyra audit witness` prints",
+      kNoInput);
 }
 
 int parse(int argc, char** argv, Arguments& out) {
@@ -174,6 +206,7 @@ void print(const ExportCheck::Verdict& verdict, bool quiet) {
   if (verdict.erased > 0) more += ", " + std::to_string(verdict.erased) + " erased";
   if (verdict.archived > 0) more += ", " + std::to_string(verdict.archived) + " archived";
   if (verdict.missing > 0) more += ", " + std::to_string(verdict.missing) + " MISSING";
+  if (verdict.unproven > 0) more += ", " + std::to_string(verdict.unproven) + " UNPROVEN";
   std::printf("%s  %s: records %llu to %llu%s, checkpoint %llu\n",
               verdict.missing > 0 ? "PARTIAL" : "ok    ", name.c_str(),
               static_cast<unsigned long long>(verdict.first),
@@ -185,25 +218,31 @@ void print(const ExportCheck::Verdict& verdict, bool quiet) {
 }
 
 int conclude(const ExportCheck::Summary& summary, bool quiet) {
-  for (const std::string& words : summary.problems) {
-    std::printf("BROKEN  %s\n", printable(words).c_str());
+  if (summary.given_up) {
+    std::printf("NOT VERIFIED: nothing was looked at without the key\n");
+    return kNotVerified;
   }
   if (!quiet) {
     std::printf("This export is of %s.\n", printable(summary.selection).c_str());
     for (const std::string& words : summary.notes) std::printf("Note: %s.\n", words.c_str());
   }
   if (!summary.ok()) {
-    std::printf("NOT VERIFIED: %llu of %llu streams are broken, %zu problems with the export\n",
+    std::printf("NOT VERIFIED: %llu of %llu streams are broken, %llu problems with the export\n",
                 static_cast<unsigned long long>(summary.broken),
-                static_cast<unsigned long long>(summary.streams), summary.problems.size());
+                static_cast<unsigned long long>(summary.streams),
+                static_cast<unsigned long long>(summary.problems));
     return kNotVerified;
   }
   if (summary.missing > 0) {
     std::printf(
         "INCOMPLETE: %llu archived records are missing, so nothing is proven about them; find "
-        "their "
-        "files and give them with --segments DIR. What is there verifies.\n",
+        "their files and give them with --segments DIR. ",
         static_cast<unsigned long long>(summary.missing));
+    if (summary.unproven > 0) {
+      std::printf("Of %llu records in front of them nothing is proven either. ",
+                  static_cast<unsigned long long>(summary.unproven));
+    }
+    std::printf("What else is there verifies.\n");
   }
   std::printf(
       "%s: %llu records of %llu streams, %llu erased, %llu from archived files; up to checkpoint "
@@ -223,21 +262,25 @@ int run(int argc, char** argv) {
   if (const int code = parse(argc, argv, arguments); code != 0) return code;
   std::ifstream file;
   if (arguments.file != "-") {
-    file.open(arguments.file, std::ios::binary);
-    if (!file || file.peek() == std::ifstream::traits_type::eof()) {
-      if (!file.is_open()) {
-        return complain("cannot read " + arguments.file + ": " + std::strerror(errno), kNoInput);
-      }
-      file.clear();
+    if (const std::string why = open_file(arguments.file, file); !why.empty()) {
+      return complain("cannot read " + arguments.file + ": " + why, kNoInput);
     }
   }
+  std::istream& in = arguments.file == "-" ? std::cin : file;
   const SegmentFiles segments(arguments.segments);
   ExportCheck check(
       arguments.keys, arguments.witness,
       [&](const std::string& digest) { return segments.find(digest); },
-      [&](const ExportCheck::Verdict& verdict) { print(verdict, arguments.quiet); });
-  feed(arguments.file == "-" ? std::cin : file, check);
-  return conclude(check.finish(), arguments.quiet);
+      [&](const ExportCheck::Verdict& verdict) { print(verdict, arguments.quiet); },
+      [](const std::string& words) { std::printf("BROKEN  %s\n", printable(words).c_str()); });
+  feed(in, check);
+  if (in.bad()) return complain("cannot read " + arguments.file + " to its end", kNoInput);
+  const int code = conclude(check.finish(), arguments.quiet);
+  // What nobody could read is no verdict.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return complain(std::string("cannot write the verdict: ") + std::strerror(errno), kIo);
+  }
+  return code;
 }
 
 }  // namespace

@@ -178,7 +178,7 @@ TEST_F(ArchivedExport, CannotPassOffADeletionAsAMissingFile) {
   EXPECT_THAT(
       verdict([&](Lines& l) { l.insert(l.begin() + static_cast<long>(missing), l[missing]); }),
       HasSubstr("out of order"));
-  EXPECT_THAT(verdict([&](Lines& l) { l.push_back(l[missing]); }), HasSubstr("behind the seal"));
+  EXPECT_THAT(verdict([&](Lines& l) { l.push_back(l[missing]); }), HasSubstr("out of their place"));
   // Archived, in the export, and cut out of it afterwards: its segment_closed does not excuse that.
   EXPECT_THAT(verdict([](Lines& l) {
                 for (int seq = 4; seq <= 7; ++seq) {
@@ -217,7 +217,8 @@ TEST_F(ArchivedExport, ARangeOfTimeMayBeginOrEndInAMissingFile) {
   std::string content = exported(request);
   Said said = program_.verify(content);
   EXPECT_EQ(said.exit_code, 2) << said.out;
-  EXPECT_THAT(said.out, HasSubstr("run/3: records 1 to 3, 3 MISSING"));
+  EXPECT_THAT(said.out, HasSubstr("run/3: records 1 to 4, 3 MISSING"))
+      << "the record that closed the segment is behind the range, and belongs to it";
   said = program_.verify(content, "--segments " + directory);
   EXPECT_EQ(said.exit_code, 0) << said.out;
 
@@ -226,8 +227,9 @@ TEST_F(ArchivedExport, ARangeOfTimeMayBeginOrEndInAMissingFile) {
   content = exported(request);
   said = program_.verify(content);
   EXPECT_EQ(said.exit_code, 2) << said.out;
-  EXPECT_THAT(said.out, HasSubstr("run/1: records 1 to 12, 7 MISSING"))
-      << "nobody knows how old they are";
+  EXPECT_THAT(said.out, HasSubstr("run/1: records 11 to 12, checkpoint"))
+      << "what is missing is older, as the records behind it show";
+  EXPECT_THAT(said.out, HasSubstr("run/3: records 1 to 4, 3 MISSING"));
   EXPECT_EQ(program_.verify(content, "--segments " + directory).exit_code, 0);
 }
 
@@ -269,6 +271,98 @@ TEST_F(ArchivedExport, ASessionWhoseTapeIsMissingIsStillFoundWithItsRuns) {
     EXPECT_THAT(said.out, HasSubstr("run/1: records 1 to 12, 7 MISSING"));
     EXPECT_THAT(said.out, Not(HasSubstr("run/2")));
   }
+}
+
+// The records of the oldest file of run/1 become others, with right hashes and a right file.
+class ForgedArchive : public ArchivedExport {
+ protected:
+  void forge_first_segment() {
+    std::vector<journal::SegmentRow>& rows = desk_.store.archived("run/1");
+    auto& all = desk_.store.files().files;
+    const std::string name = digest::to_hex(rows[0].digest) + ".ndjson.gz";
+    journal::Segment records = *journal::decode_segment("run/1", rows[0], all.at(name));
+    records[0].set_payload("forged");
+    chain("run/1", records[0].prev_hash(), records);
+    const std::string file = *journal::encode_segment(records);
+    all.erase(name);
+    rows[0] = journal::describe_segment(records, file);
+    all[digest::to_hex(rows[0].digest) + ".ndjson.gz"] = file;
+    rows[1].prev_hash = rows[0].last_hash;
+  }
+};
+
+TEST_F(ForgedArchive, IsNotHiddenBehindAMissingFileThatTheStreamClosedOtherwise) {
+  take(files("run/1")[1]);
+  forge_first_segment();
+  const Said said = program_.verify(exported());
+  EXPECT_EQ(said.exit_code, 1) << said.out;
+  EXPECT_THAT(said.out,
+              HasSubstr("run/1: record 4 and its archive are not what the stream closed"));
+}
+
+TEST_F(ForgedArchive, IsNotHiddenBehindAFileThatNeverWas) {
+  desk_.append("run/4", 7);
+  archive("run/4", 3);
+  std::vector<journal::SegmentRow>& rows = desk_.store.archived("run/4");
+  journal::SegmentRow invented = rows[0];
+  invented.first_seq = 4;
+  invented.last_seq = 5;
+  invented.prev_hash = rows[0].last_hash;
+  invented.last_hash = desk_.store.stored("run/4", 5)->hash();
+  invented.digest = std::string(32, 'd');
+  rows.push_back(invented);
+  const Said said = program_.verify(exported());
+  EXPECT_EQ(said.exit_code, 1) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("run/4: record 4 is said to be archived, and no segment_closed"));
+}
+
+TEST_F(ForgedArchive, IsUnprovenIfAlsoTheRecordsThatWouldShowItAreMissing) {
+  // Records 11 and 12, which closed the first two segments, are in the third.
+  archive("run/1", 12);
+  const auto& rows = desk_.store.archived("run/1");
+  take(digest::to_hex(rows[1].digest) + ".ndjson.gz");
+  take(digest::to_hex(rows[2].digest) + ".ndjson.gz");
+  forge_first_segment();
+  const Said said = program_.verify(exported());
+  EXPECT_EQ(said.exit_code, 2) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("run/1: records 1 to 13, 9 MISSING, 3 UNPROVEN"));
+  EXPECT_THAT(said.out, HasSubstr("Of 3 records in front of them nothing is proven either"));
+}
+
+// run/5 as the others, but a checkpoint names its record 3.
+class NamedArchive : public ForgedArchive {
+ protected:
+  NamedArchive() {
+    desk_.append("run/5", 3);
+    desk_.cover();
+    desk_.append("run/5", 2);
+    archive("run/5", 3);
+    archive("run/5", 5);
+    archive("run/5", 7);
+  }
+  void take_segments(size_t from) {
+    const auto& rows = desk_.store.archived("run/5");
+    for (size_t i = from; i < rows.size(); ++i) {
+      take(digest::to_hex(rows[i].digest) + ".ndjson.gz");
+    }
+  }
+};
+
+TEST_F(NamedArchive, ProvesWhatIsInFrontOfTheNamedRecord) {
+  take_segments(1);
+  const Said said = program_.verify(exported());
+  EXPECT_EQ(said.exit_code, 2) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("run/5: records 1 to 8, 4 MISSING, checkpoint"));
+}
+
+TEST_F(NamedArchive, AMissingSegmentMustEndAsTheCheckpointNamesIt) {
+  take_segments(0);
+  auto& rows = desk_.store.archived("run/5");
+  rows[0].last_hash = std::string(32, 'x');
+  rows[1].prev_hash = rows[0].last_hash;
+  const Said said = program_.verify(exported());
+  EXPECT_EQ(said.exit_code, 1) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("run/5: record 3 is not the record that checkpoint 2 names"));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace palyra::gateway::audit {
 namespace tape = palyra::tape::v1;
 
 inline constexpr std::string_view kCheckpointDomain = "palyra.checkpoint.1";
-inline constexpr std::string_view kExportDomain = "palyra.export.1";
+inline constexpr std::string_view kExportDomain = "palyra.export.2";
 inline constexpr char kCheckpointType[] = "checkpoint";
 inline constexpr char kAuditStream[] = "audit";
 

@@ -21,7 +21,6 @@ struct ExportPart {
   std::string prev_hash;
   uint64_t last_seq = 0;
   std::string last_hash;
-  uint64_t last_position = 0;
   // Ranges of it that cannot be read, in order.
   std::vector<service::v1::SegmentClosed> missing;
 

@@ -65,21 +65,24 @@ std::string selection_words(const api::ExportAuditRequest& request) {
     words = "run " + request.run_id();
   }
   if (request.since_ms() != 0) {
-    words += "; of each stream, only records from " + std::to_string(request.since_ms()) +
-             " ms on, and no stream that ended before";
+    words += "; of each stream, only what came behind the last checkpoint before " +
+             std::to_string(request.since_ms()) + " ms";
   }
   if (request.until_ms() != 0) {
     words += "; nothing behind the first checkpoint from " + std::to_string(request.until_ms()) +
-             " ms on";
+             " ms on, except of streams that lack something and say why behind it";
   }
   return words;
 }
 
-std::string header_line(int64_t now_ms, const std::string& selection, const std::string& key) {
-  return dump({{"palyraExport", 1},
-               {"createdMs", std::to_string(now_ms)},
+std::string header_line(const ExportScope& scope, const std::string& key) {
+  return dump({{"palyraExport", 2},
+               {"createdMs", std::to_string(scope.created_ms)},
                {"publicKey", digest::to_hex(key)},
-               {"selection", selection}});
+               {"selection", scope.selection},
+               {"wholeStore", scope.whole_store},
+               {"afterCheckpoint", std::to_string(scope.after)},
+               {"upToCheckpoint", std::to_string(scope.up_to)}});
 }
 
 Json contents_entry(const std::string& stream, uint64_t first_seq, const std::string& prev_hash,
@@ -104,12 +107,15 @@ std::string missing_line(Json list) { return dump({{"missing", std::move(list)}}
 
 std::string contents_line(Json list) { return dump({{"contents", std::move(list)}}); }
 
-std::string seal_line(const SigningKey& key, int64_t now_ms, const std::string& selection,
-                      uint64_t streams, const std::string& contents_digest) {
+std::string seal_line(const SigningKey& key, const ExportScope& scope, uint64_t streams,
+                      const std::string& contents_digest) {
   std::string statement;
   put_field(statement, kExportDomain);
-  put_field(statement, static_cast<uint64_t>(now_ms));
-  put_field(statement, selection);
+  put_field(statement, static_cast<uint64_t>(scope.created_ms));
+  put_field(statement, scope.selection);
+  put_field(statement, uint64_t{scope.whole_store});
+  put_field(statement, scope.after);
+  put_field(statement, scope.up_to);
   put_field(statement, streams);
   put_field(statement, contents_digest);
   put_field(statement, key.public_key());

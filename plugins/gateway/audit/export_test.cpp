@@ -134,7 +134,22 @@ const Forgery kForgeries[] = {
      "the seal's signature is wrong"},
     {"CheckpointRemoved",
      [](Lines& l) { l.erase(l.begin() + static_cast<long>(at_key(l, "checkpoint", 0))); },
-     "covered by no checkpoint"},
+     "streams or checkpoints were added, removed or altered"},
+    {"NewestCheckpointRemoved",
+     [](Lines& l) { l.erase(l.begin() + static_cast<long>(at_key(l, "checkpoint", 1))); },
+     "streams or checkpoints were added, removed or altered"},
+    {"OlderCheckpointHeadsRemoved",
+     [](Lines& l) {
+       edit(l[at_key(l, "checkpoint", 0)], [](json& j) { j["checkpoint"].erase("heads"); });
+     },
+     "checkpoint 1 does not say which streams it names"},
+    {"SealInFrontOfTheCheckpoints",
+     [](Lines& l) { std::swap(l[at_key(l, "seal")], l[at_key(l, "checkpoint", 0)]); },
+     "a checkpoint out of its place"},
+    {"ScopeRewritten", [](Lines& l) { edit(l[0], [](json& j) { j["wholeStore"] = false; }); },
+     "the seal's signature is wrong"},
+    {"VersionRewritten", [](Lines& l) { edit(l[0], [](json& j) { j["palyraExport"] = 1; }); },
+     "NOT VERIFIED"},
     {"CheckpointHeadAltered",
      [](Lines& l) {
        edit(l[at_key(l, "checkpoint", 1)],
@@ -224,6 +239,7 @@ TEST(ExportTest, AWrongKeyIsSaidInOneClearSentence) {
   const Said said = program.run("--key " + digest::to_hex(test_key('x').public_key()) + " " + file);
   EXPECT_EQ(said.exit_code, 1);
   EXPECT_THAT(said.out, HasSubstr("this is another daemon's export, or the wrong key"));
+  EXPECT_EQ(said.out.rfind("BROKEN"), 0u) << "said first, and nothing else:\n" << said.out;
 }
 
 TEST(ExportTest, WrongArgumentsAndFiles) {
@@ -239,6 +255,14 @@ TEST(ExportTest, WrongArgumentsAndFiles) {
   EXPECT_EQ(program.run("--key " + program.write("k", "nonsense") + " x").exit_code, 66);
   EXPECT_EQ(program.run(key + "--witness " + program.write("w", "{}") + " x").exit_code, 66);
   EXPECT_EQ(program.run("--help").exit_code, 0);
+  const std::string directory = program.make_directory("d");
+  const Said said = program.run(key + directory);
+  EXPECT_EQ(said.exit_code, 66);
+  EXPECT_THAT(said.out, HasSubstr("it is a directory"));
+  EXPECT_EQ(program.run(key + "--witness " + directory + " x").exit_code, 66);
+  EXPECT_EQ(program.run("--key " + directory + " x").exit_code, 66);
+  EXPECT_EQ(program.run(key + program.write("e", story_export()) + " >/dev/full").exit_code, 74)
+      << "what nobody could read is no verdict";
 }
 
 TEST(ExportTest, HostileFilesEndInAVerdict) {
@@ -285,7 +309,8 @@ TEST(ExportTest, AWitnessFindsAnExportOfAnOlderStore) {
   Desk desk;
   desk.append("run/1");
   const std::string older = *desk.exported();
-  const std::string first = program.write("w1", to_line(*desk.cover()) + "\n");
+  const std::string first_line = to_line(*desk.cover());
+  const std::string first = program.write("w1", first_line + "\n");
   desk.append("run/1");
   const std::string younger = *desk.exported();
   const std::string second = program.write("w2", to_line(*desk.cover()) + "\n");
@@ -295,6 +320,10 @@ TEST(ExportTest, AWitnessFindsAnExportOfAnOlderStore) {
   EXPECT_EQ(said.exit_code, 1);
   EXPECT_THAT(said.out, HasSubstr("is older than the witness"));
   EXPECT_EQ(program.verify(older, "--witness " + first).exit_code, 0);
+  // Collected with >>, the last one is the newest.
+  const std::string many = program.write("many", std::string(100'000, 'x') + "\n" + first_line +
+                                                     "\n" + to_line(*desk.cover()) + "\n\n");
+  EXPECT_THAT(program.verify(older, "--witness " + many).out, HasSubstr("older than the witness"));
   const Said later = program.verify(younger, "--witness " + second);
   EXPECT_EQ(later.exit_code, 0) << later.out;
   EXPECT_THAT(later.out, Not(HasSubstr("Note:")));
@@ -382,12 +411,226 @@ TEST(ExportTest, ARangeOfTimeIsRoundedUpToACheckpointAndSaysWhatItLacks) {
   EXPECT_THAT(said.out, HasSubstr("run/12"));
   EXPECT_THAT(said.out, Not(HasSubstr("run/10")));
   EXPECT_THAT(said.out, Not(HasSubstr("run/13")));
-  EXPECT_THAT(said.out, HasSubstr("only records from"));
+  EXPECT_THAT(said.out, HasSubstr("only what came behind the last checkpoint before"));
   request.set_until_ms(1);
   EXPECT_EQ(desk.exported(request).status().code(), Code::kInvalidArgument);
   request.set_since_ms(begin_ms + 999'999'999);
   request.set_until_ms(0);
   EXPECT_EQ(desk.exported(request).status().code(), Code::kNotFound);
+}
+
+TEST(ExportTest, ARangeOfTimeLosesNothingThoughTheClockWasSetBack) {
+  Desk desk;
+  desk.append("run/0");
+  desk.cover();
+  desk.advance_s(3600);
+  const int64_t since_ms = desk.clock.wall_now() / kNanosPerMilli;
+  desk.append("run/1", 2);
+  desk.append("run/2");
+  desk.cover();
+  desk.clock.jump_wall(-86'400 * kNanosPerSecond);
+  desk.append("run/1", 2);
+  desk.append("run/3");
+  desk.cover();
+  api::ExportAuditRequest request;
+  request.set_since_ms(since_ms);
+  Said said = Program().verify(*desk.exported(request));
+  EXPECT_EQ(said.exit_code, 0) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("run/1: records 1 to 4"));
+  EXPECT_THAT(said.out, HasSubstr("run/2"));
+  EXPECT_THAT(said.out, HasSubstr("run/3"));
+  EXPECT_THAT(said.out, Not(HasSubstr("run/0")));
+  request.Clear();
+  request.set_until_ms(since_ms);
+  said = Program().verify(*desk.exported(request));
+  EXPECT_EQ(said.exit_code, 0) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("run/3"));
+}
+
+// What was erased later is said behind the range.
+TEST(ExportTest, ARangeOfTimeWhosePayloadsWereErasedLaterIsNotBroken) {
+  Desk desk;
+  desk.append("run/1", 3);
+  desk.append("run/2", 3);
+  desk.append("run/3", 3);
+  desk.cover();
+  const int64_t until_ms = desk.clock.wall_now() / kNanosPerMilli;
+  desk.advance_s(3600);
+  desk.append("run/2", 2);
+  desk.append("run/3");
+  desk.store.erase({"run/1", 1, 2, "asked to", "user:ann"}, [](auto) {});
+  desk.store.erase({"run/3", 4, 0, "behind", "user:ann"}, [](auto) {});
+  desk.executor.run_until_idle();
+  desk.append("run/1", 2);
+  api::ExportAuditRequest request;
+  request.set_since_ms(1);
+  request.set_until_ms(until_ms);
+  for (const bool whole : {true, false}) {
+    if (!whole) request.set_run_id("1");
+    const Said said = Program().verify(*desk.exported(request));
+    EXPECT_EQ(said.exit_code, 0) << said.out;
+    EXPECT_THAT(said.out, HasSubstr("run/1: records 1 to 6, 2 erased, checkpoint 2"));
+    if (!whole) break;
+    EXPECT_THAT(said.out, HasSubstr("run/2: records 1 to 3, checkpoint 1"));
+    EXPECT_THAT(said.out, HasSubstr("run/3: records 1 to 3, checkpoint 1"));
+  }
+}
+
+TEST(ExportTest, AnErasureDuringTheExportEndsItAndSaysSo) {
+  Desk desk;
+  for (int i = 0; i < 4; ++i) desk.append("a/" + std::to_string(i), 1, std::string(400 << 10, 'a'));
+  desk.append("run/1", 3);
+  bool erased = false;
+  const Send<api::ExportAuditChunk> send = [&](api::ExportAuditChunk) -> Task<bool> {
+    if (!std::exchange(erased, true)) {
+      desk.store.erase({"run/1", 1, 2, "asked to", "user:ann"}, [](auto) {});
+    }
+    co_return true;
+  };
+  const Status status = desk.run(desk.audit->export_audit(Desk::admin(), {}, send));
+  EXPECT_EQ(status.code(), Code::kAborted) << status.to_string();
+  EXPECT_THAT(status.message(), HasSubstr("export it once more"));
+  EXPECT_EQ(Program().verify(*desk.exported()).exit_code, 0);
+}
+
+// The store was changed by hand before it was exported, and went on since.
+class ForgedStore : public ::testing::Test {
+ protected:
+  ForgedStore() {
+    desk_.append("run/1", 3);
+    desk_.append("run/2", 2);
+    desk_.cover();
+    desk_.append("run/1", 2);
+  }
+  void rewrite(const std::string& stream, uint64_t first, uint64_t last) {
+    std::vector<pb::Record*> records;
+    for (uint64_t seq = first; seq <= last; ++seq) {
+      records.push_back(desk_.store.stored(stream, seq));
+    }
+    records[0]->set_payload("forged");
+    chain(stream, records[0]->prev_hash(), records);
+  }
+  // Behind every position that there is: nobody sees it.
+  void remove(const std::string& stream, uint64_t first, uint64_t last) {
+    for (uint64_t seq = first; seq <= last; ++seq) {
+      desk_.store.stored(stream, seq)->set_position(1'000'000);
+    }
+  }
+  std::string verdict(api::ExportAuditRequest request = {}) {
+    const Said said = Program().verify(*desk_.exported(std::move(request)));
+    EXPECT_EQ(said.exit_code, 1) << said.out;
+    return said.out;
+  }
+  Desk desk_;
+};
+
+TEST_F(ForgedStore, ARecordIsCheckedAgainstTheCheckpointThatNamedItThen) {
+  rewrite("run/1", 2, 5);
+  desk_.append("run/1");
+  EXPECT_THAT(verdict(), HasSubstr("run/1: record 3 is not the record that checkpoint 1 names"));
+  api::ExportAuditRequest request;
+  request.set_run_id("1");
+  EXPECT_THAT(verdict(request), HasSubstr("record 3 is not the record that checkpoint 1 names"));
+}
+
+TEST_F(ForgedStore, AStreamThatWasCutOffIsFound) {
+  desk_.cover();
+  remove("run/1", 4, 5);
+  EXPECT_THAT(verdict(),
+              HasSubstr("run/1: record 4 and all behind it are missing: the stream ends at 3, and "
+                        "checkpoint 2 names record 5"));
+  api::ExportAuditRequest request;
+  request.set_run_id("1");
+  EXPECT_THAT(verdict(request), HasSubstr("the stream ends at 3"));
+}
+
+TEST_F(ForgedStore, AStreamThatWasDeletedIsFound) {
+  remove("run/2", 1, 2);
+  EXPECT_THAT(
+      verdict(),
+      HasSubstr("run/2: record 2 and the whole stream are missing, though checkpoint 1 names it"));
+  api::ExportAuditRequest request;
+  request.set_since_ms(1);
+  EXPECT_THAT(verdict(request), HasSubstr("run/2: record 2 and the whole stream are missing"));
+}
+
+TEST_F(ForgedStore, ARunThatASessionNamesAndThatIsGoneEndsTheExport) {
+  pb::CommitRequest commit;
+  pb::Append& append = *commit.add_appends();
+  append.set_stream("session/S1");
+  tape::SessionEvent input;
+  input.mutable_input_accepted()->set_run_id("2");
+  append.add_records()->set_type("input_accepted");
+  append.mutable_records(0)->set_payload(input.SerializeAsString());
+  ASSERT_TRUE(desk_.run(desk_.journal.commit(std::move(commit))).ok());
+  remove("run/2", 1, 2);
+  api::ExportAuditRequest request;
+  request.set_session_id("S1");
+  const Status status = desk_.exported(request).status();
+  EXPECT_EQ(status.code(), Code::kDataLoss);
+  EXPECT_THAT(status.message(), HasSubstr("the stream run/2 belongs to the export and is gone"));
+}
+
+// An export as daemons made it before: the seal in front of the checkpoints, and not of them.
+Lines as_version_1(const Lines& lines) {
+  Lines out;
+  digest::Sha256 contents;
+  std::string statement;
+  put_field(statement, "palyra.export.1");
+  std::vector<std::string> checkpoints;
+  for (const std::string& text : lines) {
+    json line = json::parse(text);
+    if (line.contains("palyraExport")) {
+      line = {{"palyraExport", 1},
+              {"createdMs", line["createdMs"]},
+              {"publicKey", line["publicKey"]},
+              {"selection", line["selection"]}};
+      put_field(statement, std::stoull(line["createdMs"].get<std::string>()));
+      put_field(statement, line["selection"].get<std::string>());
+    } else if (line.contains("contents")) {
+      for (const json& entry : line["contents"]) {
+        std::string fields;
+        put_field(fields, entry["stream"].get<std::string>());
+        put_field(fields, std::stoull(entry["firstSeq"].get<std::string>()));
+        put_field(fields, *digest::from_hex(entry["prevHash"].get<std::string>()));
+        put_field(fields, std::stoull(entry["lastSeq"].get<std::string>()));
+        put_field(fields, *digest::from_hex(entry["lastHash"].get<std::string>()));
+        contents.update(fields);
+      }
+    } else if (line.contains("checkpoint")) {
+      checkpoints.push_back(text);
+      continue;
+    } else if (line.contains("seal")) {
+      const std::string sum = contents.finish();
+      put_field(statement, std::stoull(line["seal"]["streams"].get<std::string>()));
+      put_field(statement, sum);
+      put_field(statement, test_key().public_key());
+      line["seal"]["contentsDigest"] = digest::to_hex(sum);
+      line["seal"]["signature"] = digest::to_hex(test_key().sign(statement));
+    }
+    out.push_back(line.dump());
+    if (line.contains("seal")) out.insert(out.end(), checkpoints.begin(), checkpoints.end());
+  }
+  return out;
+}
+
+TEST(ExportTest, AnExportOfVersionOneIsStillReadAndSaysWhatItDoesNotProve) {
+  const Lines old = as_version_1(split(story_export()));
+  Said said = Program().verify(old);
+  EXPECT_EQ(said.exit_code, 0) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("Note: this export is of version 1"));
+  EXPECT_THAT(said.out, HasSubstr("VERIFIED: 11 records of 4 streams, 2 erased"));
+  Lines altered = old;
+  edit(altered[at(altered, "run/2", 3)], [](json& j) { j["timeNs"] = "1"; });
+  EXPECT_EQ(Program().verify(altered).exit_code, 1);
+}
+
+TEST_F(ForgedStore, IsFoundInAnExportOfVersionOneToo) {
+  rewrite("run/1", 2, 5);
+  desk_.append("run/1");
+  const Said said = Program().verify(as_version_1(split(*desk_.exported())));
+  EXPECT_EQ(said.exit_code, 1) << said.out;
+  EXPECT_THAT(said.out, HasSubstr("run/1: record 3 is not the record that checkpoint 1 names"));
 }
 
 TEST(ExportTest, ThousandsOfStreamsAndBigRecordsVerify) {

@@ -1,7 +1,5 @@
 #include "plugins/gateway/audit/exporter.h"
 
-#include "plugins/gateway/audit/export_lines.h"
-
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -17,6 +15,47 @@ constexpr size_t kChunk = 256 << 10;
 constexpr size_t kPartsOfALine = 200;
 // Missing ranges that are told beside the export, which names all.
 constexpr int kMissingTold = 100;
+
+Status changed() {
+  return {Code::kAborted,
+          "something was erased or moved while it was exported; export it once more"};
+}
+
+// The whole of a stream, as far as it is told.
+ExportPart whole_part(pb::StreamInfo info) {
+  ExportPart part;
+  part.stream = info.stream();
+  part.prev_hash.assign(32, '\0');
+  part.last_seq = info.last_seq();
+  part.last_hash = info.last_hash();
+  part.missing.assign(info.missing().begin(), info.missing().end());
+  return part;
+}
+
+void put_part(std::string& fields, const ExportPart& part) {
+  put_field(fields, part.stream);
+  put_field(fields, part.first_seq);
+  put_field(fields, part.prev_hash);
+  put_field(fields, part.last_seq);
+  put_field(fields, part.last_hash);
+}
+
+void put_gap(std::string& fields, const std::string& stream, const pb::SegmentClosed& gap) {
+  put_field(fields, "missing");
+  put_field(fields, stream);
+  put_field(fields, gap.first_seq());
+  put_field(fields, gap.last_seq());
+  put_field(fields, gap.prev_hash());
+  put_field(fields, gap.last_hash());
+  put_field(fields, gap.archive_digest());
+}
+
+std::string all_of(const ExportPart& part) {
+  std::string fields;
+  put_part(fields, part);
+  for (const pb::SegmentClosed& gap : part.missing) put_gap(fields, part.stream, gap);
+  return fields;
+}
 
 Status left() { return {Code::kCancelled, "nobody waits for this export any more"}; }
 
@@ -58,8 +97,8 @@ Task<Status> Exporter::line(std::string text) {
 
 // ---- how far ----------------------------------------------------------------------------------
 
-// By halves; times and positions grow along the stream.
-Task<Result<uint64_t>> Exporter::first_audit_record(By by, uint64_t least) {
+// By halves; positions grow along the stream.
+Task<Result<uint64_t>> Exporter::first_audit_record(uint64_t position) {
   pb::ReadRequest head;
   head.set_stream(kAuditStream);
   head.set_descending(true);
@@ -73,109 +112,210 @@ Task<Result<uint64_t>> Exporter::first_audit_record(By by, uint64_t least) {
     auto record = co_await record_at(journal_, kAuditStream, middle);
     if (!record.ok()) co_return record.status();
     if (!*record) co_return uint64_t{1};
-    const uint64_t value = by == By::kPosition
-                               ? (*record)->position()
-                               : static_cast<uint64_t>((*record)->wall_time_ns() / kNanosPerMilli);
-    (value >= least ? high : low) = value >= least ? middle : middle + 1;
+    const bool reached = (*record)->position() >= position;
+    (reached ? high : low) = reached ? middle : middle + 1;
   }
   co_return low;
 }
 
-Task<Status> Exporter::find_end() {
+// The clock may have been set back: all is taken from the first checkpoint that reached `since` to
+// the one behind the last that had not reached `until`.
+Task<Status> Exporter::find_range() {
   auto newest = co_await checkpointer_.cover();
   if (!newest.ok()) co_return newest.status();
   if (!*newest) co_return Status(Code::kNotFound, "the store is empty: there is nothing to export");
   newest_ = **newest;
   end_ = newest_;
-  if (request_.until_ms() <= 0) co_return Status();
-  const auto begin =
-      co_await first_audit_record(By::kTime, static_cast<uint64_t>(request_.until_ms()));
-  if (!begin.ok()) co_return begin.status();
-  for (uint64_t seq = *begin;; ++seq) {
-    auto record = co_await record_at(journal_, kAuditStream, seq);
-    if (!record.ok()) co_return record.status();
-    if (!*record) co_return Status();
-    tape::AuditEvent event;
-    if ((*record)->type() != kCheckpointType || !event.ParseFromString((*record)->payload())) {
-      continue;
+  bool begun = request_.since_ms() <= 0;
+  bool ended = false;
+  bool done = begun && request_.until_ms() <= 0;
+  uint64_t number = 0;
+  uint64_t position = 0;
+  for (uint64_t from = 1; !done;) {
+    pb::ReadRequest read;
+    read.set_stream(kAuditStream);
+    read.set_from_seq(from);
+    auto page = co_await journal_.read(std::move(read));
+    if (!page.ok()) co_return page.status();
+    for (const pb::Record& record : page->records()) {
+      from = record.seq() + 1;
+      tape::AuditEvent event;
+      if (record.type() != kCheckpointType || !event.ParseFromString(record.payload())) continue;
+      const tape::Checkpoint& checkpoint = event.checkpoint();
+      if (!begun && checkpoint.time_ms() >= request_.since_ms()) {
+        begun = true;
+        begin_ = number;
+        begin_position_ = position;
+      }
+      if (checkpoint.time_ms() < request_.until_ms()) {
+        ended = false;
+      } else if (!std::exchange(ended, true)) {
+        end_ = link_of(checkpoint);
+      }
+      number = checkpoint.number();
+      position = checkpoint.position();
+      done = number == newest_.number || (begun && request_.until_ms() <= 0);
+      if (done) break;
     }
-    if (event.checkpoint().time_ms() < request_.until_ms()) continue;
-    end_ = link_of(event.checkpoint());
-    co_return Status();
+    if (page->records().empty()) break;
   }
+  if (!begun) co_return Status(Code::kNotFound, "nothing was recorded in that range of time");
+  if (!ended || request_.until_ms() <= 0) end_ = newest_;
+  heads_up_to_ = end_.number;
+  co_return Status();
 }
 
 // ---- what of each stream ----------------------------------------------------------------------
 
-Task<Result<std::optional<ExportPart>>> Exporter::part_of(pb::StreamInfo info) {
-  ExportPart part;
-  part.stream = info.stream();
-  part.prev_hash.assign(32, '\0');
-  part.last_seq = info.last_seq();
-  part.last_hash = info.last_hash();
-  part.last_position = info.last_position();
-  part.missing.assign(info.missing().begin(), info.missing().end());
-  if (request_.since_ms() <= 0) co_return std::optional<ExportPart>(std::move(part));
-  const int64_t since_ns = request_.since_ms() * kNanosPerMilli;
-  if (info.last_time_ns() < since_ns) co_return std::optional<ExportPart>();
-  uint64_t low = 1;
-  for (uint64_t high = part.last_seq; low < high;) {
-    const uint64_t middle = low + (high - low) / 2;
-    // One that cannot be read is taken for young: what is missing then belongs to the export.
-    bool reached = part.readable_from(middle) != middle;
-    if (!reached) {
-      auto record = co_await record_at(journal_, part.stream, middle);
-      if (!record.ok()) co_return record.status();
-      reached = !*record || (*record)->wall_time_ns() >= since_ns;
+Task<Result<std::optional<pb::StreamInfo>>> Exporter::info_of(std::string stream, uint64_t up_to,
+                                                              bool look_for_files) {
+  pb::ListStreamsRequest list;
+  list.set_prefix(stream);
+  list.set_limit(1);
+  list.set_up_to(up_to);
+  list.set_look_for_files(look_for_files);
+  auto page = co_await audit_.list_streams(std::move(list));
+  if (!page.ok()) co_return page.status();
+  if (page->streams_size() == 0 || page->streams(0).stream() != stream) {
+    co_return std::optional<pb::StreamInfo>();
+  }
+  co_return std::optional<pb::StreamInfo>(std::move(*page->mutable_streams(0)));
+}
+
+// Begins behind checkpoint `begin_`.
+Task<Result<ExportPart>> Exporter::without_older(ExportPart part) {
+  const auto before = co_await info_of(part.stream, begin_position_, !part.missing.empty());
+  if (!before.ok()) co_return before.status();
+  if (!*before || (*before)->last_seq() >= part.last_seq) co_return part;
+  part.first_seq = (*before)->last_seq() + 1;
+  part.prev_hash = (*before)->last_hash();
+  for (const pb::SegmentClosed& gap : (*before)->missing()) {
+    if (gap.last_seq() != (*before)->last_seq()) continue;
+    // Nobody knows which of its records are older, so all belong to the export.
+    part.first_seq = gap.first_seq();
+    part.prev_hash = gap.prev_hash();
+  }
+  const uint64_t first = part.first_seq;
+  std::erase_if(part.missing, [first](const auto& gap) { return gap.last_seq() < first; });
+  co_return part;
+}
+
+Task<Result<std::vector<SeqRange>>> Exporter::erased_by(std::string stream, uint64_t first,
+                                                        uint64_t last) {
+  Erasures found;
+  for (uint64_t from = first; from <= last;) {
+    pb::ReadRequest read;
+    read.set_stream(stream);
+    read.set_from_seq(from);
+    read.set_limit(static_cast<uint32_t>(std::min<uint64_t>(last - from + 1, kRecordsOfAPage)));
+    read.set_max_bytes(1 << 20);
+    auto page = co_await journal_.read(std::move(read));
+    if (!page.ok()) co_return page.status();
+    if (page->records().empty()) break;
+    for (const pb::Record& record : page->records()) {
+      from = record.seq() + 1;
+      found.add(record);
     }
-    (reached ? high : low) = reached ? middle : middle + 1;
   }
-  part.first_seq = low;
-  std::erase_if(part.missing, [low](const auto& gap) { return gap.last_seq() < low; });
-  if (part.readable_from(low) != low) {
-    // The first of its segment: the record before was read, and is older.
-    part.prev_hash = part.missing.front().prev_hash();
-    co_return std::optional<ExportPart>(std::move(part));
+  co_return found.erased();
+}
+
+// What was erased, and files that are gone, are explained by records that may be behind `end_`:
+// then the stream is taken up to the newest checkpoint.
+Task<Result<ExportPart>> Exporter::with_reasons(ExportPart part) {
+  const auto now = co_await info_of(part.stream, newest_.position, false);
+  if (!now.ok()) co_return now.status();
+  if (!*now) co_return part;
+  bool needed = !part.missing.empty();
+  if (!needed && (*now)->last_seq() > part.last_seq) {
+    const auto erased = co_await erased_by(part.stream, part.last_seq + 1, (*now)->last_seq());
+    // Who cannot read it cannot exclude it.
+    needed =
+        !erased.ok() || std::any_of(erased->begin(), erased->end(), [&part](const SeqRange& range) {
+          return range.first <= part.last_seq && range.last >= part.first_seq;
+        });
   }
-  auto first = co_await record_at(journal_, part.stream, low);
-  if (!first.ok()) co_return first.status();
-  if (*first) part.prev_hash = (*first)->prev_hash();
-  co_return std::optional<ExportPart>(std::move(part));
+  if (!needed) co_return part;
+  auto info = co_await info_of(part.stream, newest_.position, true);
+  if (!info.ok()) co_return info.status();
+  if (!*info) co_return part;
+  ExportPart longer = whole_part(std::move(**info));
+  longer.first_seq = part.first_seq;
+  longer.prev_hash = part.prev_hash;
+  const uint64_t first = part.first_seq;
+  std::erase_if(longer.missing, [first](const auto& gap) { return gap.last_seq() < first; });
+  heads_up_to_ = newest_.number;
+  co_return longer;
+}
+
+Task<Result<std::optional<ExportPart>>> Exporter::part_of(pb::StreamInfo info) {
+  if (info.last_position() <= begin_position_) co_return std::optional<ExportPart>();
+  Result<ExportPart> part = whole_part(std::move(info));
+  if (begin_ > 0) part = co_await without_older(std::move(*part));
+  if (part.ok() && end_.number < newest_.number) part = co_await with_reasons(std::move(*part));
+  if (!part.ok()) co_return part.status();
+  co_return std::optional<ExportPart>(std::move(*part));
+}
+
+// Nothing if it began behind `end_`.
+Task<Result<std::optional<pb::StreamInfo>>> Exporter::chosen_stream(std::string name) {
+  auto info = co_await info_of(name, end_.position, true);
+  if (!info.ok() || *info) co_return info;
+  const auto now = co_await info_of(name, 0, false);
+  if (!now.ok()) co_return now.status();
+  if (!*now) {
+    co_return Status(Code::kDataLoss, "the stream " + name +
+                                          " belongs to the export and is gone; see: palyra audit "
+                                          "verify");
+  }
+  co_return info;
 }
 
 Task<Result<std::vector<ExportPart>>> Exporter::next_parts(Walk& walk) {
   std::vector<ExportPart> parts;
   while (!walk.done && parts.size() < kPartsOfALine) {
-    pb::ListStreamsRequest list;
-    list.set_up_to(end_.position);
-    list.set_look_for_files(true);
+    std::vector<pb::StreamInfo> infos;
     if (choice_.all()) {
+      pb::ListStreamsRequest list;
+      list.set_up_to(end_.position);
+      list.set_look_for_files(true);
       list.set_after(walk.after);
       list.set_limit(static_cast<uint32_t>(kPartsOfALine));
+      auto page = co_await audit_.list_streams(std::move(list));
+      if (!page.ok()) co_return page.status();
+      infos.assign(page->streams().begin(), page->streams().end());
+      walk.after = page->next_after();
+      walk.done = walk.after.empty();
     } else {
-      list.set_prefix(names_[walk.next]);
-      list.set_limit(1);
+      auto info = co_await chosen_stream(names_[walk.next]);
+      if (!info.ok()) co_return info.status();
+      if (*info) infos.push_back(std::move(**info));
+      walk.done = ++walk.next == names_.size();
     }
-    auto page = co_await audit_.list_streams(std::move(list));
-    if (!page.ok()) co_return page.status();
-    for (pb::StreamInfo& info : *page->mutable_streams()) {
-      if (!choice_.all() && info.stream() != names_[walk.next]) continue;
+    for (pb::StreamInfo& info : infos) {
       auto part = co_await part_of(std::move(info));
       if (!part.ok()) co_return part.status();
       if (*part) parts.push_back(std::move(**part));
     }
-    walk.after = page->next_after();
-    walk.done = choice_.all() ? walk.after.empty() : ++walk.next == names_.size();
   }
   co_return parts;
+}
+
+// Of its first record; the least that it can be if nobody can read it.
+Task<Result<uint64_t>> Exporter::first_position(ExportPart part) {
+  const uint64_t least = begin_position_ + 1;
+  if (choice_.all() || part.readable_from(part.first_seq) != part.first_seq) co_return least;
+  const auto first = co_await record_at(journal_, part.stream, part.first_seq);
+  if (!first.ok()) co_return first.status();
+  co_return *first ? (*first)->position() : least;
 }
 
 // ---- lines ------------------------------------------------------------------------------------
 
 Task<Status> Exporter::write_contents() {
-  const std::string selection = selection_words(request_);
-  const int64_t now_ms = clock_.wall_now() / kNanosPerMilli;
-  std::string text = header_line(now_ms, selection, checkpointer_.key().public_key());
+  scope_ = {clock_.wall_now() / kNanosPerMilli, selection_words(request_), choice_.all(), begin_,
+            end_.number};
+  std::string text = header_line(scope_, checkpointer_.key().public_key());
   Status status = co_await line(std::move(text));
   for (Walk walk; status.ok() && !walk.done;) {
     auto parts = co_await next_parts(walk);
@@ -183,16 +323,15 @@ Task<Status> Exporter::write_contents() {
     Json list = Json::array();
     for (const ExportPart& part : *parts) {
       std::string fields;
-      put_field(fields, part.stream);
-      put_field(fields, part.first_seq);
-      put_field(fields, part.prev_hash);
-      put_field(fields, part.last_seq);
-      put_field(fields, part.last_hash);
+      put_part(fields, part);
       contents_.update(fields);
+      parts_.update(all_of(part));
       list.push_back(contents_entry(part.stream, part.first_seq, part.prev_hash, part.last_seq,
                                     part.last_hash));
       ++streams_;
-      least_position_ = std::min(least_position_, part.last_position);
+      const auto position = co_await first_position(part);
+      if (!position.ok()) co_return position.status();
+      least_position_ = std::min(least_position_, *position);
     }
     if (list.empty()) continue;
     text = contents_line(std::move(list));
@@ -201,12 +340,10 @@ Task<Status> Exporter::write_contents() {
       if (status.ok() && !part.missing.empty()) status = co_await write_missing(std::move(part));
     }
   }
-  if (!status.ok()) co_return status;
-  if (streams_ == 0) {
+  if (status.ok() && streams_ == 0) {
     co_return Status(Code::kNotFound, "nothing was recorded in that range of time");
   }
-  text = seal_line(checkpointer_.key(), now_ms, selection, streams_, contents_.finish());
-  co_return co_await line(std::move(text));
+  co_return status;
 }
 
 Task<Status> Exporter::write_missing(ExportPart part) {
@@ -215,13 +352,7 @@ Task<Status> Exporter::write_missing(ExportPart part) {
   for (size_t i = 0; status.ok() && i < part.missing.size(); ++i) {
     const pb::SegmentClosed& gap = part.missing[i];
     std::string fields;
-    put_field(fields, "missing");
-    put_field(fields, part.stream);
-    put_field(fields, gap.first_seq());
-    put_field(fields, gap.last_seq());
-    put_field(fields, gap.prev_hash());
-    put_field(fields, gap.last_hash());
-    put_field(fields, gap.archive_digest());
+    put_gap(fields, part.stream, gap);
     contents_.update(fields);
     missing_records_ += gap.last_seq() - gap.first_seq() + 1;
     if (missing_told_++ < kMissingTold) {
@@ -239,10 +370,10 @@ Task<Status> Exporter::write_missing(ExportPart part) {
   co_return status;
 }
 
-// From the first that covers a stream's last record to the newest; with their heads where these
-// are needed.
+// From the first that covers a record of the export to the newest; with their heads where these are
+// needed. The seal says which there are, and which have heads.
 Task<Status> Exporter::write_checkpoints() {
-  const auto begin = co_await first_audit_record(By::kPosition, least_position_);
+  const auto begin = co_await first_audit_record(least_position_);
   if (!begin.ok()) co_return begin.status();
   for (uint64_t from = *begin;;) {
     pb::ReadRequest read;
@@ -255,14 +386,20 @@ Task<Status> Exporter::write_checkpoints() {
       tape::AuditEvent event;
       if (record.type() != kCheckpointType || !event.ParseFromString(record.payload())) continue;
       const tape::Checkpoint& checkpoint = event.checkpoint();
-      if (checkpoint.position() < least_position_) continue;
+      if (checkpoint.number() <= begin_ || checkpoint.position() < least_position_) continue;
       const bool needed =
-          checkpoint.number() <= end_.number &&
+          checkpoint.number() <= heads_up_to_ &&
           (choice_.all() || std::any_of(checkpoint.heads().begin(), checkpoint.heads().end(),
                                         [this](const auto& head) {
                                           return choice_.streams().count(head.stream());
                                         }));
-      std::string text = to_line(link_of(checkpoint), needed ? &checkpoint : nullptr);
+      const Link link = link_of(checkpoint);
+      std::string fields;
+      put_field(fields, "checkpoint");
+      put_field(fields, hash_of(link));
+      put_field(fields, uint64_t{needed});
+      contents_.update(fields);
+      std::string text = to_line(link, needed ? &checkpoint : nullptr);
       Status status = co_await line(std::move(text));
       if (!status.ok()) co_return status;
       if (checkpoint.number() == newest_.number) co_return Status();
@@ -275,7 +412,26 @@ Task<Status> Exporter::write_checkpoints() {
   }
 }
 
+Task<Status> Exporter::write_seal() {
+  std::string text = seal_line(checkpointer_.key(), scope_, streams_, contents_.finish());
+  co_return co_await line(std::move(text));
+}
+
+// A payload that was there on the first pass may be gone by now.
+Task<Status> Exporter::check_erasures(ExportPart part, Erasures erasures) {
+  if (!erasures.any_missing() || erasures.explained()) co_return Status();
+  const auto now = co_await info_of(part.stream, 0, false);
+  if (!now.ok()) co_return now.status();
+  if (!*now || (*now)->last_seq() <= part.last_seq) co_return Status();
+  const auto later = co_await erased_by(part.stream, part.last_seq + 1, (*now)->last_seq());
+  if (!later.ok()) co_return Status();
+  erasures.explain(*later);
+  // Otherwise it is damage, which the verifier tells.
+  co_return erasures.explained() ? changed() : Status();
+}
+
 Task<Status> Exporter::write_part(ExportPart part) {
+  Erasures erasures;
   for (uint64_t from = part.readable_from(part.first_seq); from <= part.last_seq;) {
     pb::ReadRequest read;
     read.set_stream(part.stream);
@@ -288,6 +444,7 @@ Task<Status> Exporter::write_part(ExportPart part) {
     for (pb::Record& record : *page->mutable_records()) {
       from = record.seq() + 1;
       ++records_;
+      erasures.add(record);
       std::string text = record_line(part.stream, std::move(record));
       Status status = co_await line(std::move(text));
       if (!status.ok()) co_return status;
@@ -298,28 +455,31 @@ Task<Status> Exporter::write_part(ExportPart part) {
     }
     from = part.readable_from(from);
   }
-  co_return Status();
+  co_return co_await check_erasures(std::move(part), std::move(erasures));
 }
 
 Task<Status> Exporter::write_records() {
+  digest::Sha256 parts_now;
   for (Walk walk; !walk.done;) {
     auto parts = co_await next_parts(walk);
     if (!parts.ok()) co_return parts.status();
     for (ExportPart& part : *parts) {
+      parts_now.update(all_of(part));
       Status status = co_await write_part(std::move(part));
       if (!status.ok()) co_return status;
     }
   }
-  co_return Status();
+  co_return parts_now.finish() == parts_.finish() ? Status() : changed();
 }
 
 Task<Status> Exporter::run(Send<api::ExportAuditChunk> send) {
   send_ = std::move(send);
   Status status = co_await choice_.choose(request_);
   names_.assign(choice_.streams().begin(), choice_.streams().end());
-  if (status.ok()) status = co_await find_end();
+  if (status.ok()) status = co_await find_range();
   if (status.ok()) status = co_await write_contents();
   if (status.ok()) status = co_await write_checkpoints();
+  if (status.ok()) status = co_await write_seal();
   if (status.ok()) status = co_await write_records();
   if (status.ok()) status = co_await flush(true);
   co_return status;
