@@ -42,9 +42,6 @@ class JournalPlugin : public Plugin {
 
   Status start() override {
     const std::string archive = config_.archive ? config_.archive_dir : "";
-    if (!config_.archive) {
-      if (Status status = sqlite::mark_gap(config_.archive_dir); !status.ok()) return status;
-    }
     auto opened = SqliteStore::open({.path = config_.path,
                                      .group_commit_max = config_.group_commit_max,
                                      .readers = config_.readers,

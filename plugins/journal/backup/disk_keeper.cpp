@@ -1,5 +1,7 @@
 #include "plugins/journal/backup/disk_keeper.h"
 
+#include "plugins/common/digest/digest.h"
+#include "plugins/journal/backup/point_in_time.h"
 #include "plugins/journal/backup/read.h"
 #include "plugins/journal/backup/segments.h"
 #include "plugins/journal/sqlite/full_check.h"
@@ -173,10 +175,22 @@ Result<v1::CheckResponse> DiskKeeper::check(const v1::CheckRequest& request) {
     const auto all = list_backups(options_.directory);
     if (!all.ok()) return all.status();
     for (const Manifest& manifest : *all) fill(manifest, *response.add_backups());
+    if (archive_ != nullptr && !all->empty()) {
+      const Manifest& newest = all->front();
+      const std::string broken =
+          broken_way(options_.archive, options_.store,
+                     {digest::from_hex(newest.log_salt).value_or(""), newest.log_frames});
+      if (!broken.empty()) {
+        response.set_archive_problem(broken + ", so that the newest backup, " + newest.name +
+                                     ", does not lead to now");
+      }
+    }
   }
   response.set_directory(options_.directory);
   response.set_archive(archive_ != nullptr);
-  if (archive_ != nullptr) response.set_archive_problem(archive_->problem());
+  if (archive_ != nullptr && !archive_->problem().empty()) {
+    response.set_archive_problem(archive_->problem());
+  }
   const std::lock_guard lock(mutex_);
   *response.mutable_check() = check_;
   *response.mutable_backup() = progress_;

@@ -248,6 +248,10 @@ class RollForward {
   bool is_mixed_ = false;
 };
 
+std::string gap_after(const Segment& segment) {
+  return "the archive has a gap after " + segment.path;
+}
+
 }  // namespace
 
 Result<Place> place_of(const std::string& database) {
@@ -290,10 +294,37 @@ Result<Rolled> roll_forward(const std::string& database, const std::string& arch
     const Result<bool> reached = forward.apply(*at, is_last, frames);
     if (!reached.ok()) return reached.status();
     complete = *reached;
+    if (is_last && next != segments->end()) {
+      lacks = gap_after(*at) + "; " + std::to_string(segments->end() - next) +
+              " later logs were not used";
+    }
     if (forward.is_behind()) lacks = behind;
     if (complete || is_last) break;
   }
   return forward.end(complete, lacks);
+}
+
+std::string broken_way(const std::string& archive, const std::string& store, const LogPlace& from) {
+  // Before the archive: the log of then is in it, or follows it.
+  std::string bytes(sqlite::kWalHeader, '\0');
+  std::ifstream log(store + "-wal", std::ios::binary);
+  log.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  const auto header = sqlite::parse_wal_header(log ? bytes : "");
+  const Result<std::vector<Segment>> segments = sqlite::list_segments(archive);
+  if (!segments.ok()) return segments.status().message();
+  const auto has = [&](const std::string& salt) {
+    return std::find_if(segments->begin(), segments->end(),
+                        [&](const Segment& segment) { return segment.salt == salt; });
+  };
+  auto at = has(from.salt);
+  if (at == segments->end()) {
+    return header && header->salt == from.salt ? "" : "it does not have what follows the backup";
+  }
+  for (; at + 1 != segments->end(); ++at) {
+    if (!at->leads_to(*(at + 1))) return gap_after(*at);
+  }
+  const bool leads = !header || at->leads_to(header->salt) || has(header->salt) != segments->end();
+  return leads ? "" : gap_after(*at);
 }
 
 std::string utc(int64_t wall_ns) {

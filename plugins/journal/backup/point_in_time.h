@@ -50,6 +50,9 @@ struct Rolled {
 Result<Rolled> roll_forward(const std::string& database, const std::string& archive,
                             const LogPlace& from, const Target& target);
 
+// Why the archive does not lead from a backup to what `store` holds now; empty = it does.
+std::string broken_way(const std::string& archive, const std::string& store, const LogPlace& from);
+
 // "2026-01-31T12:00:05.123Z".
 std::string utc(int64_t wall_ns);
 

@@ -89,7 +89,6 @@ class PointInTimeTest : public testing::Test {
   Result<Restored> restore(const std::string& name, const Target& target) {
     RestoreOptions options;
     options.store = directory_.path() + "/restored.sqlite";
-    std::filesystem::remove(options.store + "-wal");
     options.file = database_of(backups_, name);
     options.archive = archive_;
     options.target = target;
@@ -188,7 +187,7 @@ TEST_F(PointInTimeTest, ARestoreIsNeverOlderThanItsBackup) {
   store_.close();  // the archive follows up to here
   open();
   const uint64_t archived = moments_.back().position;
-  write(2);
+  write(1);  // less than what makes a checkpoint
   const Manifest base = create("base");
   ASSERT_GT(base.position, archived);
   // The disk is lost now: the archive knows half of what the backup has.
@@ -258,7 +257,6 @@ TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {
   {
     // A life without the archive, long enough for the log to begin anew.
     DiskStore without(path_);
-    ASSERT_TRUE(sqlite::mark_gap(archive_).ok());
     ASSERT_TRUE(without.open().ok());
     const std::string begun = log_salt();
     for (int i = 0; i < 2 * kMostMib && log_salt() == begun; ++i) {
@@ -271,8 +269,12 @@ TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {
   const Manifest after = create("after");
   write(1);
   store_.close();
-  EXPECT_EQ(restore("before", at_position(moments_.back().position)).status().code(),
-            Code::kOutOfRange);
+  const Status behind = restore("before", at_position(moments_.back().position)).status();
+  EXPECT_EQ(behind.code(), Code::kOutOfRange);
+  EXPECT_NE(behind.message().find("has a gap after"), std::string::npos) << behind.to_string();
+  const auto part = restore("before", {Target::Kind::kLatest, 0, 0});
+  ASSERT_TRUE(part.ok()) << part.status().to_string();
+  EXPECT_NE(part->lacks.find("later logs were not used"), std::string::npos) << part->lacks;
   ASSERT_TRUE(restore("before", at_position(end_of_first)).ok());
   ASSERT_TRUE(restore("after", at_position(moments_.back().position)).ok());
   EXPECT_GT(moments_.back().position, after.position);
@@ -281,6 +283,161 @@ TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {
   // Nobody needs the logs before the younger one once the older one is gone.
   ASSERT_GT(prune(backups_, 1, archive_)->logs, 0u);
   ASSERT_TRUE(restore("after", at_position(moments_.back().position)).ok());
+}
+
+TEST_F(PointInTimeTest, AGapIsToldUntilABackupIsMadeAfterIt) {
+  using Kind = Target::Kind;
+  open();
+  write(1);
+  create("b0");
+  const auto gap = [&] {
+    DiskKeeper keeper({.store = path_, .directory = backups_, .archive = archive_}, store_.clock,
+                      store_.store().archive());
+    return keeper.check({})->archive_problem();
+  };
+  EXPECT_EQ(gap(), "");
+  // In three ways the log of a stopped store is lost to the archive.
+  for (int way = 0; way < 3; ++way) {
+    SCOPED_TRACE(way);
+    const std::string newest = "b" + std::to_string(way);
+    write(1);
+    store_.close();
+    if (way == 0) {
+      // Whoever closes a store last removes its log.
+      auto db = sqlite::Database::open(path_, false);
+      ASSERT_TRUE((*db)->number("SELECT count(*) FROM record").ok());
+    } else if (way == 1) {
+      RestoreOptions options;
+      options.store = path_;
+      options.file = database_of(backups_, newest);
+      options.force = true;
+      options.wall_ns = store_.clock.wall_now();
+      ASSERT_TRUE(backup::restore(options).ok());
+    } else {
+      DiskStore without(path_);
+      ASSERT_TRUE(without.open().ok());
+      const std::string begun = log_salt();
+      for (int i = 0; i < 2 * kMostMib && log_salt() == begun; ++i) {
+        ASSERT_TRUE(without.commit(Commit().append("s", std::string(500'000, 'x'))).ok());
+      }
+      ASSERT_NE(log_salt(), begun);
+    }
+    open();
+    write(1);
+    EXPECT_NE(gap().find("so that the newest backup, " + newest), std::string::npos) << gap();
+    store_.close();
+    const auto part = restore(newest, {Kind::kLatest, 0, 0});
+    ASSERT_TRUE(part.ok()) << part.status().to_string();
+    EXPECT_NE(part->lacks.find("has a gap after"), std::string::npos) << part->lacks;
+    open();
+    EXPECT_NE(gap(), "") << "a restart forgets nothing";
+    store_.clock.advance(kNanosPerSecond);
+    create("b" + std::to_string(way + 1));
+    EXPECT_EQ(gap(), "");
+    write(1);
+    store_.close();
+    const auto all = restore("b" + std::to_string(way + 1), {Kind::kLatest, 0, 0});
+    ASSERT_TRUE(all.ok()) << all.status().to_string();
+    EXPECT_EQ(all->lacks, "");
+    expect_moment(moments_.back());
+    open();
+  }
+}
+
+TEST_F(PointInTimeTest, WhatWasGivenUpIsMadeUpForWhileTheLogHoldsIt) {
+  open();
+  create("base");
+  write(1);
+  ASSERT_TRUE(store_.store().archive()->follow().ok());
+  ASSERT_TRUE(files::exists(path_ + ".archived"));
+  ASSERT_TRUE(store_.store().archive()->skip().ok());
+  EXPECT_FALSE(files::exists(path_ + ".archived"));
+  write(1);
+  store_.close();
+  EXPECT_TRUE(files::exists(path_ + ".archived"));
+  EXPECT_EQ(segments(), 1u);
+  const auto all = restore("base", {Target::Kind::kLatest, 0, 0});
+  ASSERT_TRUE(all.ok()) << all.status().to_string();
+  EXPECT_EQ(all->lacks, "");
+  expect_moment(moments_.back());
+}
+
+TEST_F(PointInTimeTest, AnErasureAndARestartLeaveNoGap) {
+  open();
+  write(1);
+  create("base");
+  ASSERT_TRUE(store_.erase({"s", 1, 0, "asked to", "user:ann"}).ok());
+  v1::MaintainRequest clear;
+  clear.set_clear_log(true);
+  ASSERT_TRUE(store_.maintain(clear).ok());
+  store_.close();
+  open();
+  write(1);
+  store_.close();
+  const auto all = restore("base", {Target::Kind::kLatest, 0, 0});
+  ASSERT_TRUE(all.ok()) << all.status().to_string();
+  EXPECT_EQ(all->lacks, "");
+  EXPECT_EQ(all->place.position, moments_.back().position);
+}
+
+TEST_F(PointInTimeTest, AnArchiveIsTouchedByItsOwnStoreOnly) {
+  open();
+  write(1);
+  create("base");
+  EXPECT_FALSE(DiskStore(path_).open().ok()) << "the store is in use";
+  EXPECT_TRUE(files::exists(path_ + ".archived")) << "and its archive goes on";
+  store_.close();
+  // A store for practice is a copy, log and all, and goes on by itself.
+  const std::string practice = directory_.path() + "/practice/journal.sqlite";
+  std::filesystem::create_directory(directory_.path() + "/practice");
+  for (const std::string file : {"", "-wal", ".archived"}) {
+    std::filesystem::copy(path_ + file, practice + file);
+  }
+  const Status other = DiskStore(practice, archive_).open();
+  EXPECT_EQ(other.code(), Code::kFailedPrecondition);
+  EXPECT_NE(other.message().find("has the logs of the store " + path_), std::string::npos)
+      << other.to_string();
+  {
+    DiskStore copy(practice);
+    ASSERT_TRUE(copy.open().ok());
+    ASSERT_TRUE(copy.commit(Commit().append("s", "in the copy only")).ok());
+  }
+  RestoreOptions options;
+  options.store = practice;
+  options.file = database_of(backups_, "base");
+  options.archive = archive_;
+  options.target.kind = Target::Kind::kLatest;
+  options.force = true;
+  options.wall_ns = store_.clock.wall_now();
+  const auto restored = backup::restore(options);
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  EXPECT_EQ(restored->place.position, moments_.back().position);
+  open();
+  write(1);
+  store_.close();
+  ASSERT_TRUE(restore("base", {Target::Kind::kLatest, 0, 0}).ok());
+  expect_moment(moments_.back());
+}
+
+TEST_F(PointInTimeTest, ADamagedLogOfTheStoreTakesNothingFromTheArchive) {
+  open();
+  create("base");
+  write(1);
+  store_.close();
+  std::fstream log(path_ + "-wal", std::ios::binary | std::ios::in | std::ios::out);
+  log.seekp(sqlite::kWalHeader + sqlite::kWalFrameHeader + 100);
+  log << "damaged";
+  log.close();
+  RestoreOptions options;
+  options.store = path_;
+  options.file = database_of(backups_, "base");
+  options.archive = archive_;
+  options.target.kind = Target::Kind::kLatest;
+  options.force = true;
+  options.wall_ns = store_.clock.wall_now();
+  const auto restored = backup::restore(options);
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  EXPECT_EQ(restored->place.position, moments_.back().position);
 }
 
 TEST_F(PointInTimeTest, ADamagedLogEndsTheWay) {

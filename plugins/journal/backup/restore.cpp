@@ -187,8 +187,7 @@ Result<Restored> restore(const RestoreOptions& options, const Steps& steps) {
   if (options.target.kind != Target::Kind::kBackup) {
     // What the store that is there wrote last may not be archived yet.
     if (files::exists(options.store + "-wal") && files::exists(options.archive)) {
-      auto archive = sqlite::WalArchive::open(options.archive, options.store);
-      status = archive.ok() ? (*archive)->follow() : archive.status();
+      status = sqlite::WalArchive::add_rest(options.archive, options.store);
       if (!status.ok()) return status;
     }
     if (steps && !steps("replaying", 0, 0)) return Status(Code::kCancelled, "stopped");
@@ -235,7 +234,8 @@ Result<Restored> restore(const RestoreOptions& options, const Steps& steps) {
     if (status.ok()) status = files::remove(options.store + "-shm");
     if (!status.ok()) return status;
   }
-  status = files::rename(draft.path(), options.store);
+  status = sqlite::WalArchive::forget(options.store);
+  if (status.ok()) status = files::rename(draft.path(), options.store);
   if (!status.ok()) return status;
   return restored;
 }

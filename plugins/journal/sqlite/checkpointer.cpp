@@ -58,8 +58,7 @@ bool Checkpointer::take_finish() {
 bool Checkpointer::archived() {
   if (archive_ == nullptr || archive_->follow().ok()) return true;
   if (pages_ < kMostUnarchived) return false;
-  archive_->skip();
-  return true;
+  return archive_->skip().ok();
 }
 
 void Checkpointer::finish(Database& db) {
@@ -94,6 +93,11 @@ Status Checkpointer::clear(Database& db, const std::string& path) {
   if (code == SQLITE_BUSY || code == SQLITE_LOCKED) return busy;
   if (code != SQLITE_OK) return db.status(code);
   reserve(db, path);
+  if (archive_ == nullptr) return {};
+  // Nobody could tell whether what a later life writes into an empty log follows what is archived.
+  if (const Result<int64_t> version = db.number("PRAGMA user_version"); version.ok()) {
+    (void)db.execute(("PRAGMA user_version=" + std::to_string(*version)).c_str());
+  }
   return {};
 }
 

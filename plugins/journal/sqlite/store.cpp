@@ -66,6 +66,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, co
                                                        Random& random) {
   Result<sqlite::FileLock> lock = sqlite::FileLock::take(options.path + ".lock");
   if (!lock.ok()) return lock.status();
+  if (options.archive_dir.empty()) {
+    if (Status status = sqlite::WalArchive::forget(options.path); !status.ok()) return status;
+  }
   Status status = refuse_a_lost_store(options.path);
   if (!status.ok()) return status;
   Result<std::unique_ptr<Database>> db = Database::open(options.path, true);

@@ -13,7 +13,8 @@ namespace palyra::journal::sqlite {
 namespace {
 
 constexpr char kSuffix[] = ".wal";
-constexpr char kGap[] = "/gap";
+constexpr char kOwner[] = "/store";
+constexpr size_t kMostPath = 8192;
 // Frames that are written at once.
 constexpr size_t kBufferBytes = 1 << 20;
 
@@ -48,6 +49,13 @@ bool write_all(int fd, uint64_t offset, std::string_view data) {
     offset += static_cast<uint64_t>(put);
   }
   return true;
+}
+
+// The same for one place, however it is named.
+std::string place(const std::string& path) {
+  std::error_code ignored;
+  const auto whole = std::filesystem::weakly_canonical(path, ignored);
+  return (whole.empty() ? path : whole.string()) + "\n";
 }
 
 // Before its header was whole.
@@ -96,19 +104,41 @@ Result<std::vector<Segment>> list_segments(const std::string& directory) {
   return found;
 }
 
-Status mark_gap(const std::string& directory) {
-  const Result<std::vector<Segment>> segments = list_segments(directory);
-  if (!segments.ok()) return segments.status();
-  if (segments->empty()) return {};
-  return files::write(directory + kGap, "the store was used without its archive\n");
-}
-
 Result<std::unique_ptr<WalArchive>> WalArchive::open(const std::string& directory,
                                                      const std::string& store) {
   if (Status status = files::make_directory(directory); !status.ok()) return status;
+  const std::string path = directory + kOwner;
+  const Result<std::string> owner = files::read(path, kMostPath);
+  if (!owner.ok() && owner.status().code() != Code::kNotFound) return owner.status();
+  if (!owner.ok()) {
+    Status status = files::write(path, place(store));
+    if (status.ok()) status = files::sync_directory_of(path);
+    if (!status.ok()) return status;
+  } else if (*owner != place(store)) {
+    return Status(Code::kFailedPrecondition,
+                  "the archive " + directory + " has the logs of the store " +
+                      owner->substr(0, owner->find('\n')) +
+                      "; give this one another [storage] archive_dir, or remove " + path +
+                      " if that store was moved here");
+  }
   std::unique_ptr<WalArchive> archive(new WalArchive(directory, store));
-  if (Status status = archive->resume(); !status.ok()) return status;
+  if (Status status = archive->resume(true); !status.ok()) return status;
   return archive;
+}
+
+Status WalArchive::add_rest(const std::string& directory, const std::string& store) {
+  const Result<std::string> owner = files::read(directory + kOwner, kMostPath);
+  if (!owner.ok() || *owner != place(store)) return {};
+  WalArchive archive(directory, store);
+  const Status status = archive.resume(false);
+  return status.ok() && archive.continuous_ ? archive.follow() : status;
+}
+
+Status WalArchive::forget(const std::string& store) {
+  const std::string mark = store + ".archived";
+  if (!files::exists(mark)) return {};
+  const Status status = files::remove(mark);
+  return status.ok() ? files::sync_directory_of(mark) : status;
 }
 
 WalArchive::~WalArchive() { close_segment(); }
@@ -120,7 +150,7 @@ void WalArchive::close_segment() {
 }
 
 // Goes on with the last segment if the log is still the one it holds.
-Status WalArchive::resume() {
+Status WalArchive::resume(bool may_cut) {
   Result<std::vector<Segment>> segments = list_segments(directory_);
   if (!segments.ok()) return segments.status();
   // A crash while one was made: nothing was kept in it yet, and with its number taken the next one
@@ -130,7 +160,10 @@ Status WalArchive::resume() {
     if (!status.ok()) return status;
     segments->pop_back();
   }
-  if (segments->empty()) return files::remove(directory_ + kGap);
+  const Result<std::string> said = files::read(mark(), kMostPath);
+  marked_ = said.ok() && *said == place(directory_);
+  continuous_ = marked_ || segments->empty();
+  if (segments->empty()) return {};
   const Segment& last = segments->back();
   last_number_ = last.number;
   last_salt_ = last.salt;
@@ -154,21 +187,28 @@ Status WalArchive::resume() {
       }
       if (walk.at_commit()) at_commit = walk;
     }
+    WalWalk own = at_commit;
+    if (!may_cut) {
+      const auto at = [&] { return kWalHeader + own.frames() * header->frame_size(); };
+      while (own.add(read_at(segment_, at(), header->frame_size()))) continue;
+    }
     walk_ = at_commit;
+    continuous_ = own.committed() == at_commit.committed();
     const uint64_t keep = kWalHeader + at_commit.committed() * header->frame_size();
-    if (status.ok() && ::ftruncate(segment_, static_cast<off_t>(keep)) != 0) {
+    if (status.ok() && continuous_ && ::ftruncate(segment_, static_cast<off_t>(keep)) != 0) {
       status = files::error(last.path, errno);
     }
-  } else if (files::exists(directory_ + kGap)) {
-    ++last_number_;
+  } else if (header && !last.leads_to(header->salt)) {
+    continuous_ = false;
   }
   if (log >= 0) ::close(log);
-  return status.ok() ? files::remove(directory_ + kGap) : status;
+  return status;
 }
 
 Status WalArchive::begin_segment(const WalHeader& header, std::string_view bytes) {
   close_segment();
-  const std::string path = segment_path(directory_, last_number_ + 1);
+  const uint64_t number = last_number_ + (continuous_ ? 1 : 2);
+  const std::string path = segment_path(directory_, number);
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return files::error(path, errno);
   if (!write_all(fd, 0, bytes)) {
@@ -177,7 +217,7 @@ Status WalArchive::begin_segment(const WalHeader& header, std::string_view bytes
     (void)files::remove(path);
     return status;
   }
-  ++last_number_;
+  last_number_ = number;
   last_salt_ = header.salt;
   segment_ = fd;
   segment_path_ = path;
@@ -233,25 +273,32 @@ Status WalArchive::follow_locked() {
     // What was not written and synced is written again.
     if (!status.ok() && same) walk_ = before;
     if (!status.ok() && !same && segment_ >= 0) walk_.emplace(*header);
+    if (status.ok() && !empty) continuous_ = true;
   }
   ::close(log);
+  if (status.ok() && continuous_ && !marked_) {
+    status = files::write(mark(), place(directory_));
+    if (status.ok()) status = files::sync_directory_of(mark());
+    marked_ = status.ok();
+  }
   return status;
 }
 
 Status WalArchive::follow() {
   const std::lock_guard lock(mutex_);
   Status status = follow_locked();
-  if (!gap_) problem_ = status.message();
+  problem_ = status.message();
+  if (!status.ok() && !continuous_) {
+    problem_ += "; the archive has a gap from here on, make a new backup";
+  }
   return status;
 }
 
-void WalArchive::skip() {
+Status WalArchive::skip() {
   const std::lock_guard lock(mutex_);
-  close_segment();
-  ++last_number_;
-  last_salt_.clear();
-  if (!gap_) problem_ += "; the archive has a gap from here on, make a new backup";
-  gap_ = true;
+  Status status = forget(store_);
+  if (status.ok()) continuous_ = marked_ = false;
+  return status;
 }
 
 std::string WalArchive::problem() const {
