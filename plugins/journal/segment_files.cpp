@@ -75,8 +75,16 @@ Status DirectorySegmentFiles::write(const std::string& name, const std::string& 
 
 Result<std::string> DirectorySegmentFiles::read(const std::string& name) {
   const std::string path = directory_ + "/" + name;
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (file.get() < 0) return problem("read", path, errno);
+  // What cannot be read is as good as altered, and is told by whoever finds it; only what will pass
+  // is another error.
+  const auto unreadable = [&path](int error) {
+    Status status = problem("read", path, error);
+    const bool passes = error == ENOENT || error == EMFILE || error == ENFILE || error == ENOMEM;
+    return passes ? status : Status(Code::kDataLoss, status.message());
+  };
+  // A pipe in its place would keep the reader for ever.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (file.get() < 0) return unreadable(errno);
   struct stat info {};
   // No file of ours is larger than its text; another one is not read into memory.
   constexpr off_t kMost = 16 << 20;
@@ -87,7 +95,7 @@ Result<std::string> DirectorySegmentFiles::read(const std::string& name) {
   for (size_t at = 0; at < bytes.size();) {
     const ssize_t size = ::read(file.get(), bytes.data() + at, bytes.size() - at);
     if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return problem("read", path, size < 0 ? errno : EIO);
+    if (size <= 0) return unreadable(size < 0 ? errno : EIO);
     at += static_cast<size_t>(size);
   }
   return bytes;

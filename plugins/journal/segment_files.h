@@ -17,7 +17,7 @@ class SegmentFiles {
   virtual ~SegmentFiles() = default;
   // Durable when it returns, the directory too. An existing file is replaced by the same bytes.
   virtual Status write(const std::string& name, const std::string& bytes) = 0;
-  // NOT_FOUND if it is not there.
+  // NOT_FOUND if it is not there; DATA_LOSS if what is there is no file that can be read.
   virtual Result<std::string> read(const std::string& name) = 0;
   // Absent is not an error.
   virtual Status remove(const std::string& name) = 0;

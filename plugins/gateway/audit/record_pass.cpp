@@ -21,19 +21,31 @@ void RecordPass::begin_slices() {
 }
 
 Task<void> RecordPass::read(std::shared_ptr<Slice> slice) {
+  uint64_t end = slice->last;
   while (!slice->done) {
     service::v1::VerifyStoreRequest request;
     request.set_from_position(slice->next);
-    request.set_up_to(slice->last);
+    request.set_up_to(end);
     auto page = co_await audit_.verify_store(std::move(request));
+    const uint64_t size = end - slice->next + 1;
     if (page.ok()) {
-      slice->done = page->next_position() == 0;
-      slice->next = page->next_position();
-      const uint64_t last = slice->done ? slice->last : slice->next - 1;
-      slice->pages.push_back({std::move(*page), last});
-    } else {
+      const uint64_t last = page->next_position() == 0 ? end : page->next_position() - 1;
+      slice->pages.push_back({std::move(*page), slice->next, last});
+    } else if (page.status().code() != Code::kDataLoss) {
       slice->status = page.status();
       slice->done = true;
+    } else if (size > options_.grain) {
+      end = slice->next + size / 2 - 1;
+      continue;
+    } else {
+      slice->pages.push_back({{}, slice->next, end, page.status()});
+    }
+    if (!slice->done) {
+      slice->next = slice->pages.back().last_position + 1;
+      slice->done = slice->next > slice->last;
+      if (slice->next > end && !slice->done) {
+        end = slice->next + std::min(slice->last - slice->next, 2 * size - 1);
+      }
     }
     if (slice == slices_.front() && waiting_) {
       // From the executor: who reads on may be done with the pass, and this task with it.

@@ -23,10 +23,15 @@ class RecordPass {
     // One more than the journal has readers by default, so that none waits for this lane.
     size_t at_once = 3;
     uint64_t slice_positions = 8'192;
+    // As few positions as are told to be unreadable together.
+    uint64_t grain = 16;
   };
   struct Page {
     service::v1::VerifyStoreResponse sums;
+    uint64_t first_position = 0;
     uint64_t last_position = 0;
+    // DATA_LOSS: nothing is known of these positions.
+    Status unread = {};
   };
 
   // Both ends included.
@@ -35,7 +40,7 @@ class RecordPass {
   RecordPass(Executor& executor, JournalAudit& audit, uint64_t from, uint64_t up_to,
              Options options);
 
-  // None at the end. Errors are the journal's.
+  // None at the end. Errors are the journal's, apart from DATA_LOSS.
   Task<Result<std::optional<Page>>> next();
 
  private:

@@ -31,14 +31,21 @@ class SlowJournal : public JournalAudit {
     if (last < request.up_to()) page.set_next_position(last + 1);
     co_return page;
   }
-  // Of the calls that wait, this one.
+  // Of the calls that wait, this one; DATA_LOSS if it comes to a position that is damaged.
   void answer(size_t which, Status status = {}) {
+    const pb::VerifyStoreRequest& of = asked[which].first;
+    const uint64_t last = std::min(of.from_position() + page_positions - 1, of.up_to());
+    if (of.from_position() <= damaged_to && damaged_from <= last) {
+      status = Status(Code::kDataLoss, "malformed");
+    }
     const Slot<Status> slot = asked[which].second;
     asked.erase(asked.begin() + static_cast<std::ptrdiff_t>(which));
     slot.set(std::move(status));
   }
 
   uint64_t page_positions = 7;
+  uint64_t damaged_from = UINT64_MAX;
+  uint64_t damaged_to = 0;
   std::vector<std::pair<pb::VerifyStoreRequest, Slot<Status>>> asked;
 };
 
@@ -50,6 +57,7 @@ struct World {
 // Everything that a pass hands out, as the last positions of its pages.
 struct Reader {
   std::vector<uint64_t> pages;
+  std::vector<std::pair<uint64_t, uint64_t>> unread;
   uint64_t records = 0;
   std::optional<Status> ended;
 
@@ -59,6 +67,9 @@ struct Reader {
       if (!page.ok() || !*page) {
         ended = page.status();
         co_return;
+      }
+      if (!(*page)->unread.ok()) {
+        unread.emplace_back((*page)->first_position, (*page)->last_position);
       }
       pages.push_back((*page)->last_position);
       records += (*page)->sums.records();
@@ -110,7 +121,7 @@ TEST(RecordPass, AnErrorOfALaterSliceIsToldBehindThePagesBeforeIt) {
   Reader reader;
   TaskScope scope;
   scope.spawn(reader.read(pass));
-  journal.answer(1, Status(Code::kDataLoss, "the disk"));
+  journal.answer(1, Status(Code::kUnavailable, "the disk"));
   world.executor.run_until_idle();
   EXPECT_FALSE(reader.ended);
   journal.answer(0);
@@ -118,6 +129,42 @@ TEST(RecordPass, AnErrorOfALaterSliceIsToldBehindThePagesBeforeIt) {
   ASSERT_TRUE(reader.ended);
   EXPECT_EQ(reader.ended->message(), "the disk");
   EXPECT_THAT(reader.pages, ::testing::ElementsAre(10u));
+}
+
+TEST(RecordPass, WhatCannotBeReadIsToldAndTheRestIsRead) {
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  for (int round = 0; round < 50; ++round) {
+    World world;
+    SlowJournal journal;
+    journal.page_positions = 1 + random() % 40;
+    journal.damaged_from = 1 + random() % 300;
+    journal.damaged_to = journal.damaged_from + random() % 60;
+    RecordPass pass(world.executor, journal, 1, 300,
+                    {.at_once = 3, .slice_positions = 128, .grain = 4});
+    Reader reader;
+    TaskScope scope;
+    scope.spawn(reader.read(pass));
+    for (int calls = 0; !reader.ended; ++calls) {
+      ASSERT_LT(calls, 2000);
+      ASSERT_FALSE(journal.asked.empty());
+      journal.answer(random() % journal.asked.size());
+      world.executor.run_until_idle();
+    }
+    EXPECT_TRUE(reader.ended->ok());
+    EXPECT_EQ(reader.pages.back(), 300u);
+    uint64_t unread = 0;
+    for (const auto& [first, last] : reader.unread) {
+      EXPECT_LE(last - first, 3u);
+      EXPECT_LE(first, journal.damaged_to);
+      EXPECT_GE(last, journal.damaged_from);
+      unread += last - first + 1;
+    }
+    const uint64_t damaged = std::min<uint64_t>(journal.damaged_to, 300) - journal.damaged_from + 1;
+    EXPECT_GE(unread, damaged);
+    EXPECT_EQ(reader.records, 300 - unread);
+  }
 }
 
 TEST(RecordPass, AnEmptyStoreHasNoPage) {

@@ -93,12 +93,27 @@ Task<Status> StoreVerifier::look_up_to() {
   co_return now.status();
 }
 
+void StoreVerifier::tell_unread() {
+  if (unread_from_ == 0) return;
+  bad("", 0,
+      "positions " + std::to_string(unread_from_) + " to " + std::to_string(unread_to_) +
+          ", or the records before theirs, cannot be read: " + unread_words_);
+  unread_from_ = 0;
+}
+
 Task<Status> StoreVerifier::pass(Send<api::VerifyStoreEvent> send) {
   RecordPass pass(executor_, audit_, position_, up_to_);
   for (;;) {
     auto next = co_await pass.next();
     if (!next.ok()) co_return next.status();
     if (!*next) break;
+    if (!(*next)->unread.ok()) {
+      if (unread_from_ == 0) unread_from_ = (*next)->first_position;
+      unread_to_ = (*next)->last_position;
+      unread_words_ = (*next)->unread.message();
+    } else {
+      tell_unread();
+    }
     const pb::VerifyStoreResponse& page = (*next)->sums;
     records_ += page.records();
     erased_ += page.erased();
@@ -113,6 +128,7 @@ Task<Status> StoreVerifier::pass(Send<api::VerifyStoreEvent> send) {
     api::VerifyStoreEvent progress = event();
     if (!co_await send(std::move(progress))) co_return left();
   }
+  tell_unread();
   co_return Status();
 }
 
@@ -175,11 +191,13 @@ Task<Status> StoreVerifier::find_elsewhere(tape::StreamHead head, uint64_t numbe
   auto found = co_await journal_.read(std::move(read));
   const bool there =
       found.ok() && found->records_size() == 1 && found->records(0).seq() == head.seq();
-  const Code code = found.status().code();
+  const Code code = found.ok() ? Code::kOk : found.status().code();
   if (!found.ok() && code != Code::kDataLoss && code != Code::kNotFound) co_return found.status();
   if (there && found->records(0).hash() == head.hash()) co_return Status();
   std::string words = checkpoint_name(number) + " names this record, and ";
-  if (there) {
+  if (code == Code::kDataLoss) {
+    words += "it cannot be read: " + found.status().message();
+  } else if (there) {
     words += "another one is in its place";
   } else if (found.ok() && found->head_seq() == 0) {
     words += "the whole stream is gone";
@@ -210,6 +228,10 @@ Task<Status> StoreVerifier::check_window(tape::Checkpoint checkpoint, uint64_t s
     request.set_up_to(checkpoint.position());
     request.set_limit(1000);
     auto page = co_await audit_.heads(std::move(request));
+    if (page.status().code() == Code::kDataLoss) {
+      // The positions were told already.
+      co_return Status();
+    }
     if (!page.ok()) co_return page.status();
     if (page->position() <= since) break;
     since = page->position();
@@ -244,6 +266,11 @@ Task<Status> StoreVerifier::check_archived_stream(pb::StreamInfo info) {
   pb::VerifyRequest request;
   request.set_stream(info.stream());
   auto verdict = co_await journal_.verify(std::move(request));
+  if (verdict.status().code() == Code::kDataLoss) {
+    bad_stream(info.stream(), 1,
+               "and those behind it cannot be read: " + verdict.status().message());
+    co_return Status();
+  }
   if (!verdict.ok()) co_return verdict.status();
   const uint64_t seq = verdict->bad_seq();
   // The others were looked at already; the first of them shows what is wrong with the last file.
@@ -268,6 +295,10 @@ Task<Status> StoreVerifier::check_archive(Send<api::VerifyStoreEvent> send) {
     list.set_up_to(up_to_);
     list.set_look_for_files(true);
     auto page = co_await audit_.list_streams(std::move(list));
+    if (page.status().code() == Code::kDataLoss) {
+      bad("", 0, "what is archived cannot be listed: " + page.status().message());
+      co_return Status();
+    }
     if (!page.ok()) co_return page.status();
     for (const pb::StreamInfo& info : page->streams()) {
       for (const pb::SegmentClosed& gone : info.missing()) {
@@ -302,6 +333,8 @@ Task<Status> StoreVerifier::check_heads(tape::Checkpoint checkpoint) {
       at.set_seq(checkpoint.heads(i).seq());
     }
     auto found = co_await audit_.heads(std::move(request));
+    // Then one by one.
+    if (found.status().code() == Code::kDataLoss) found = pb::HeadsResponse();
     if (!found.ok()) co_return found.status();
     // In the order asked, without those that are not there.
     int next = 0;
@@ -326,6 +359,10 @@ Task<Status> StoreVerifier::read_copy() {
   request.set_collection(Checkpointer::kCollection);
   request.set_key(Checkpointer::kKey);
   auto found = co_await journal_.get(std::move(request));
+  if (found.status().code() == Code::kDataLoss) {
+    bad("", 0, "the store's copy of the last checkpoint: " + found.status().message());
+    co_return Status();
+  }
   if (!found.ok()) co_return found.status();
   if (!found->has_document()) co_return Status();
   auto link = parse_line(found->document().value());
@@ -351,12 +388,27 @@ void StoreVerifier::check_copy() {
 Task<Status> StoreVerifier::check_checkpoints(Send<api::VerifyStoreEvent> send) {
   Status copied = co_await read_copy();
   if (!copied.ok()) co_return copied;
+  // Records that could not be read, one after another; each is tried alone then.
+  constexpr int kMaxUnread = 100;
+  int unread = 0;
   for (uint64_t from = 1;;) {
     pb::ReadRequest read;
     read.set_stream(kAuditStream);
     read.set_from_seq(from);
+    if (unread > 0) read.set_limit(1);
     auto page = co_await journal_.read(std::move(read));
+    if (page.status().code() == Code::kDataLoss) {
+      if (unread++ == 0) continue;
+      const bool last = unread > kMaxUnread;
+      bad(kAuditStream, from,
+          (last ? "and those behind it cannot be read: " : "cannot be read: ") +
+              page.status().message());
+      if (last) break;
+      ++from;
+      continue;
+    }
     if (!page.ok()) co_return page.status();
+    unread = 0;
     for (const pb::Record& record : page->records()) {
       from = record.seq() + 1;
       if (record.type() != kCheckpointType) continue;

@@ -31,6 +31,7 @@ class StoreVerifier {
   Task<Status> check_records(Send<api::VerifyStoreEvent> send);
   Task<Status> look_up_to();
   Task<Status> pass(Send<api::VerifyStoreEvent> send);
+  void tell_unread();
   Task<Status> check_archived_stream(palyra::service::v1::StreamInfo info);
   Task<Status> check_archive(Send<api::VerifyStoreEvent> send);
   Task<Status> check_checkpoints(Send<api::VerifyStoreEvent> send);
@@ -60,6 +61,11 @@ class StoreVerifier {
   uint64_t bad_ = 0;
   uint64_t absent_ = 0;
   uint64_t archived_ = 0;
+
+  // Positions that could not be read, not told yet; 0 = none.
+  uint64_t unread_from_ = 0;
+  uint64_t unread_to_ = 0;
+  std::string unread_words_;
 
   uint64_t up_to_ = 0;
   uint64_t bytes_ = 0;

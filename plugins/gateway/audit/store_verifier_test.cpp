@@ -345,6 +345,55 @@ TEST_F(StoreVerifierTest, WhatWasPutAmongTheCoveredOrMovedThereIsFound) {
   }
 }
 
+// Pages of the file are overwritten: what is on them cannot be read.
+class Damaged : public JournalAudit {
+ public:
+  Damaged(JournalAudit& honest, uint64_t from, uint64_t to)
+      : honest_(honest), from_(from), to_(to) {}
+  Task<Result<pb::HeadsResponse>> heads(pb::HeadsRequest request) override {
+    if (request.at_size() > 0) co_return Status(Code::kDataLoss, "malformed");
+    auto page = co_await honest_.heads(std::move(request));
+    co_return page;
+  }
+  Task<Result<pb::ListStreamsResponse>> list_streams(pb::ListStreamsRequest request) override {
+    return honest_.list_streams(std::move(request));
+  }
+  Task<Result<pb::VerifyStoreResponse>> verify_store(pb::VerifyStoreRequest request) override {
+    if (request.from_position() <= to_ && request.up_to() >= from_) {
+      co_return Status(Code::kDataLoss, "malformed");
+    }
+    auto page = co_await honest_.verify_store(std::move(request));
+    co_return page;
+  }
+
+ private:
+  JournalAudit& honest_;
+  const uint64_t from_;
+  const uint64_t to_;
+};
+
+TEST_F(StoreVerifierTest, WhatCannotBeReadIsNamedAndTheRestIsChecked) {
+  desk.append("run/3", 500);
+  desk.cover();
+  desk.store.stored("run/3", 450)->set_payload("other");
+  desk.store.stored("audit", 2)->clear_payload();
+  Damaged damaged(desk.journal, 100, 140);
+  StoreVerifier verifier(desk.executor, desk.journal, damaged, {test_key().public_key()}, {});
+  Collect<api::VerifyStoreEvent> sink;
+  ASSERT_TRUE(desk.run(verifier.run(sink.send())).ok());
+  std::string told;
+  for (const auto& event : sink.messages) {
+    for (const auto& place : event.first_bad())
+      told += place.stream() + " " + place.reason() + "\n";
+  }
+  EXPECT_THAT(told, ::testing::ContainsRegex(
+                        " positions [0-9]+ to 14[0-9], or the records before theirs, cannot be "
+                        "read: malformed\n"));
+  EXPECT_THAT(told, HasSubstr("run/3 payload does not match its digest\n"));
+  EXPECT_THAT(told, HasSubstr("audit this checkpoint cannot be read\n"));
+  EXPECT_GT(sink.messages.back().result().records(), 450u);
+}
+
 // Archives a stream in the middle of the pass, from where on it finds nothing of it.
 TEST_F(StoreVerifierTest, WhatIsArchivedMeanwhileIsNoDamage) {
   for (int i = 0; i < 8; ++i) desk.append("big", 1, std::string(4 << 20, 'x').substr(20));

@@ -12,7 +12,9 @@
 #include <atomic>
 #include <filesystem>
 #include <future>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 namespace palyra::journal::contract {
 namespace {
@@ -96,6 +98,20 @@ TEST(SqliteStore, TheArchiveIsThereAfterReopeningAndLeftoversAreNot) {
   EXPECT_EQ(backend.read(read("s"))->records_size(), 6);
   EXPECT_TRUE(backend.verify("s")->ok());
   EXPECT_TRUE(backend.commit(Commit().append("s", "x", 6)).ok());
+}
+
+TEST(SegmentFiles, WhatIsNoFileOfTheArchiveIsNeitherWaitedForNorFollowed) {
+  sqlite::TestDirectory directory;
+  DirectorySegmentFiles files(directory.path());
+  EXPECT_EQ(files.read("none").status().code(), Code::kNotFound);
+  // Nobody writes into it: to open it for reading would block for ever.
+  ASSERT_EQ(::mkfifo((directory.path() + "/pipe").c_str(), 0600), 0);
+  ASSERT_TRUE(files.write("target", "bytes").ok());
+  ASSERT_EQ(::symlink("target", (directory.path() + "/link").c_str()), 0);
+  ASSERT_EQ(::mkdir((directory.path() + "/folder").c_str(), 0700), 0);
+  for (const char* name : {"pipe", "link", "folder"}) {
+    EXPECT_EQ(files.read(name).status().code(), Code::kDataLoss) << name;
+  }
 }
 
 TEST(SqliteStore, VacuumShrinksTheFileWhileAWriterCommits) {
