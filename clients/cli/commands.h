@@ -81,10 +81,11 @@ int compact_session(const GlobalOptions& global, const std::string& session_id,
                     const std::string& model);
 int expand_session(const GlobalOptions& global, const std::string& session_id);
 // A line of a chat that is /undo, /redo, /rewind N, /branch TITLE, /compact MODEL or /pin TEXT,
-// done; nothing if it is another. A branch changes the session.
+// done, or refused with a sentence; nothing if it is another. A branch changes the session.
+// `during_run`: a run is shown, so only /pin and /branch are done. Any thread.
 class Connection;
 std::optional<int> chat_command(Connection& connection, const std::string& line,
-                                std::string* session);
+                                std::string* session, bool during_run);
 
 // ---- tape.cpp; an id is a run's, or a session's with `session`
 int show_tape(const GlobalOptions& global, const std::string& id, bool session, bool payloads);

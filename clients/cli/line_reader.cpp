@@ -1,13 +1,20 @@
 #include "clients/cli/line_reader.h"
 
 #include <cerrno>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 namespace palyra::cli {
 
 LineReader& LineReader::standard_input() {
-  static LineReader reader(0);
+  // Ctrl-C throws away what was typed, also between poll() and read(), which would block then. An
+  // open file of our own, because O_NONBLOCK on the shared one would reach the shell.
+  static LineReader reader([] {
+    const int own =
+        isatty(0) == 1 ? open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+    return own >= 0 ? own : 0;
+  }());
   return reader;
 }
 
@@ -35,7 +42,7 @@ LineReader::Result LineReader::read(std::string* line, int stop_fd) {
       // Ctrl-D ends this line and the input.
       ended_ = true;
     } else {
-      ended_ = errno != EINTR;
+      ended_ = errno != EINTR && errno != EAGAIN;
     }
   }
 }

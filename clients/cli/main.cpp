@@ -201,9 +201,11 @@ class Commands {
         "  /interrupt TEXT  what it does now is stopped first\n"
         "  /queue MODE      follow-up, collect, steer or interrupt, from now on\n"
         "At any time:\n"
+        "  /branch TITLE            go on in a branch of it, which begins after its last turn\n"
+        "  /pin TEXT                keep a fact word for word\n"
+        "While no run is active:\n"
         "  /undo, /rewind N, /redo  go back in the conversation; what tools did stays done\n"
-        "  /branch TITLE            go on in a branch of it\n"
-        "  /compact, /pin TEXT      summarise older turns; keep a fact word for word");
+        "  /compact                 summarise older turns");
   }
   void add_sessions() {
     auto* sessions = group("sessions", "conversations", [this] {

@@ -54,6 +54,12 @@ int detach(Connection& connection, const RunOptions& options, const std::string&
       });
 }
 
+int check_text(const std::string& text) {
+  if (is_utf8(text) && text.find('\0') == std::string::npos) return kExitOk;
+  return complain("the message is not UTF-8 text; convert it first, for example with iconv",
+                  kExitInvalid);
+}
+
 int check_message(const std::string& text) {
   if (text.empty()) return complain("nothing to say: the message is empty", kExitUsage);
   if (text.size() > kMessageBytes) {
@@ -62,11 +68,7 @@ int check_message(const std::string& text) {
                         " are allowed; put the text into a file of the workspace and name the file",
                     kExitInvalid);
   }
-  if (!is_utf8(text) || text.find('\0') != std::string::npos) {
-    return complain("the message is not UTF-8 text; convert it first, for example with iconv",
-                    kExitInvalid);
-  }
-  return kExitOk;
+  return check_text(text);
 }
 
 // A line of a chat: a message, or a command about messages.
@@ -117,16 +119,25 @@ int set_mode(Connection& connection, const std::string& session, const ChatLine&
   return kExitOk;
 }
 
-// Messages that are typed while a run is shown. They are accepted apart from its stream, which may
-// end at any moment; what does not join the run is followed after it.
+// What is typed while a run is shown. Messages are accepted apart from its stream, which may end at
+// any moment; what does not join the run is followed after it. Commands are done at once.
 class Meanwhile {
  public:
   Meanwhile(Connection& connection, const RunOptions& options)
       : connection_(connection), options_(options) {}
 
   // Any thread.
-  void say(const std::string& session, const std::string& text) {
+  void say(const std::string& shown_session, const std::string& text) {
     if (text.find_first_not_of(" \t") == std::string::npos) return;
+    if (check_text(text) != kExitOk) return;
+    std::string session = branch();
+    if (session.empty()) session = shown_session;
+    std::string after = session;
+    if (chat_command(connection_, text, &after, true)) {
+      std::lock_guard lock(mutex_);
+      if (after != session) branch_ = after;
+      return;
+    }
     const ChatLine line = chat_line(text);
     if (line.sets_mode) return (void)set_mode(connection_, session, line);
     if (check_message(line.text) != kExitOk) return;
@@ -145,6 +156,16 @@ class Meanwhile {
     }
     runs_.push_back(response.run_id());
   }
+  // The session that `/branch` led to, which takes what is typed from then on; empty = none.
+  std::string branch() {
+    std::lock_guard lock(mutex_);
+    return branch_;
+  }
+  // That is the chat's session now.
+  void arrived() {
+    std::lock_guard lock(mutex_);
+    branch_.clear();
+  }
   // The next run to follow that is not `shown`; empty = none.
   std::string next(const std::string& shown) {
     std::lock_guard lock(mutex_);
@@ -161,6 +182,7 @@ class Meanwhile {
   const RunOptions& options_;
   std::mutex mutex_;
   std::deque<std::string> runs_;
+  std::string branch_;
 };
 
 // While it lives Ctrl-C leaves at once, also in the middle of an edited line, and says how to go
@@ -259,7 +281,11 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
       }
       if (got != LineReader::Result::kLine) break;
       if (line.find_first_not_of(" \t") == std::string::npos) continue;
-      if (const auto done = chat_command(connection, line, &session)) {
+      if (const int bad = check_text(line); bad != kExitOk) {
+        code = bad;
+        continue;
+      }
+      if (const auto done = chat_command(connection, line, &session, false)) {
         code = *done;
         continue;
       }
@@ -284,7 +310,9 @@ int chat(const GlobalOptions& global, const RunOptions& options) {
         [&meanwhile](const std::string& id, const std::string& text) { meanwhile.say(id, text); });
     code = view.follow(request);
     if (!view.session_id().empty()) session = view.session_id();
+    if (const std::string branch = meanwhile.branch(); !branch.empty()) session = branch;
     next_run = meanwhile.next(view.run_id());
+    if (next_run.empty()) meanwhile.arrived();
     if (view.input_ended() && next_run.empty()) break;
     // What follows would fail in the same way, or wait behind a run that waits.
     if (code == kExitUnavailable || code == kExitNoPermission || code == kExitNotFound ||

@@ -265,16 +265,24 @@ int expand_session(const GlobalOptions& global, const std::string& session_id) {
 }
 
 std::optional<int> chat_command(Connection& connection, const std::string& line,
-                                std::string* session) {
+                                std::string* session, bool during_run) {
   const size_t space = line.find_first_of(" \t");
   const std::string word = line.substr(0, space);
   const size_t at = space == std::string::npos ? space : line.find_first_not_of(" \t", space);
-  const std::string rest = at == std::string::npos ? "" : line.substr(at);
+  std::string rest = at == std::string::npos ? "" : line.substr(at);
+  rest.erase(rest.find_last_not_of(" \t") + 1);
   if (word != "/undo" && word != "/redo" && word != "/rewind" && word != "/branch" &&
       word != "/compact" && word != "/pin") {
     return std::nullopt;
   }
   if (session->empty()) return complain(word + " needs a session; say something first", kExitUsage);
+  if ((word == "/undo" || word == "/redo") && !rest.empty()) {
+    return complain(word + " stands alone; to go back by more turns: /rewind N", kExitUsage);
+  }
+  if (during_run && word != "/pin" && word != "/branch") {
+    return complain(word + " was not done: a run is active; wait for it, or cancel it with Ctrl-C",
+                    kExitInvalid);
+  }
   if (word == "/compact") {
     api::CompactSessionRequest request;
     request.set_session_id(*session);
@@ -306,7 +314,7 @@ std::optional<int> chat_command(Connection& connection, const std::string& line,
     uint32_t back = 1;
     if (word == "/rewind") {
       const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), back);
-      if (parsed.ec != std::errc() || back == 0) {
+      if (parsed.ec != std::errc() || parsed.ptr != rest.data() + rest.size() || back == 0) {
         return complain("/rewind wants a number of turns, such as /rewind 2", kExitUsage);
       }
     }
@@ -320,6 +328,7 @@ std::optional<int> chat_command(Connection& connection, const std::string& line,
     said = word == "/redo" ? "Back again." : "Gone back; what tools did stays done. /redo returns.";
   }
   if (!status.ok()) return connection.explain(status);
+  Progress::make_room();
   std::fprintf(stderr, "%s\n", styled(Style::kDim, said, 2).c_str());
   return kExitOk;
 }

@@ -68,9 +68,13 @@ TEST_F(CliTest, AConversationIsATreeOfTurns) {
   EXPECT_EQ(daemon_.cli({"sessions", "archive", branch, "--undo"}).exit_code, 0);
   EXPECT_THAT(daemon_.cli({"sessions", "list"}).out, HasSubstr(branch));
   const auto chat = daemon_.cli({"chat", "--session", session},
-                                "/pin Be kind.\n/undo\n/redo\n/branch side\n/rewind 0\n");
+                                "/pin Be kind.\n/undo 3\n/undo \n/redo\n/branch side\n"
+                                "/rewind 0\n/pin \xff\n");
   EXPECT_THAT(chat.err, AllOf(HasSubstr("Pinned."), HasSubstr("Gone back"),
-                              HasSubstr("You are in a branch"), HasSubstr("number of turns")));
+                              HasSubstr("You are in a branch"), HasSubstr("number of turns"),
+                              HasSubstr("/undo stands alone"), HasSubstr("not UTF-8")));
+  EXPECT_THAT(daemon_.cli({"chat", "--session", session}, "/rewind 1x\n").err,
+              HasSubstr("number of turns"));
 }
 
 TEST_F(CliTest, OlderTurnsAreSummarisedForTheBudgetOnCommandAndAfterAnOverflow) {

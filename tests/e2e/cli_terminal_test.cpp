@@ -80,6 +80,45 @@ TEST_F(CliTest, InAChatWhatIsTypedDuringARunInterruptsItOrWaitsBehindIt) {
   EXPECT_EQ(runs[0]["inputs_added"], 1);
 }
 
+TEST_F(CliTest, InAChatACommandThatIsTypedDuringARunIsNeverAMessage) {
+  const auto screen = terminal({"chat"}, {"NO_COLOR=1"});
+  ASSERT_TRUE(screen->wait_for("> "));
+  screen->type("please hang\n");
+  ASSERT_TRUE(screen->wait_for("I think")) << screen->shown();
+  screen->type("/pin The word is heron.\n");
+  ASSERT_TRUE(screen->wait_for("Pinned.")) << screen->shown();
+  for (const std::string command : {"/undo", "/redo", "/rewind", "/compact"}) {
+    screen->type(command + "\n");
+    ASSERT_TRUE(screen->wait_for(command + " was not done: a run is active")) << screen->shown();
+  }
+  screen->type("/branch other\n");
+  ASSERT_TRUE(screen->wait_for("You are in a branch now")) << screen->shown();
+  // What is said in the branch waits for nobody; it is shown after the run. Ctrl-C would throw away
+  // a line that was not read yet.
+  screen->type("/echo in the branch\n/queue collect\n");
+  ASSERT_TRUE(screen->wait_for("messages are taken as: collect")) << screen->shown();
+  screen->type("\x03");
+  ASSERT_TRUE(screen->wait_for("Cancelled.")) << screen->shown();
+  ASSERT_TRUE(screen->wait_for("in the branch")) << screen->shown();
+  ASSERT_TRUE(screen->wait_for("session 0")) << screen->shown();
+  ASSERT_TRUE(screen->wait_for("> ")) << screen->shown();
+  screen->leave_by("\x15\x04");
+  const auto sessions = json::parse(daemon_.cli({"-o", "json", "sessions", "list"}).out);
+  ASSERT_EQ(sessions.size(), 2u);
+  const size_t branch = sessions[0]["title"] == "other" ? 0 : 1;
+  EXPECT_EQ(sessions[branch]["title"], "other");
+  EXPECT_THAT(screen->shown(),
+              HasSubstr("palyra chat --session " + std::string(sessions[branch]["session_id"])));
+  std::vector<std::string> said;
+  for (const auto& run : json::parse(daemon_.cli({"-o", "json", "runs", "list"}).out)) {
+    said.push_back(run["input_preview"]);
+    EXPECT_EQ(run.value("inputs_added", 0), 0);
+  }
+  EXPECT_THAT(said, testing::ElementsAre("/echo in the branch", "please hang"));
+  EXPECT_THAT(daemon_.cli({"sessions", "pins", sessions[1 - branch]["session_id"]}).out,
+              HasSubstr("heron"));
+}
+
 TEST_F(CliTest, AMessageFromElsewhereSteersARunThatWaitsForAnApproval) {
   const Finished first = daemon_.cli({"-o", "json", "run", write_call("out.txt")});
   ASSERT_EQ(first.exit_code, 75) << first.err;

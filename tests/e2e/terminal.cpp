@@ -1,5 +1,6 @@
 #include "tests/e2e/terminal.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <poll.h>
@@ -49,7 +50,8 @@ bool Terminal::read_more() {
 }
 
 bool Terminal::wait_for(const std::string& text) {
-  while (true) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (std::chrono::steady_clock::now() < deadline) {
     const size_t at = shown_.find(text, seen_);
     if (at != std::string::npos) {
       seen_ = at + text.size();
@@ -57,6 +59,8 @@ bool Terminal::wait_for(const std::string& text) {
     }
     if (!read_more()) return false;
   }
+  kill(pid_, SIGKILL);
+  return false;
 }
 
 void Terminal::type(const std::string& keys) {

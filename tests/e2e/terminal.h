@@ -16,7 +16,7 @@ class Terminal {
   Terminal(const Terminal&) = delete;
 
   // Reads until `text` has been shown behind what was waited for before; false if the program ended
-  // first, or shows nothing for 20 s.
+  // first, shows nothing for 20 s, or other things for a minute.
   bool wait_for(const std::string& text);
   // Keys; "\x03" is Ctrl-C and "\x04" Ctrl-D.
   void type(const std::string& keys);
