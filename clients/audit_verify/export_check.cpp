@@ -354,8 +354,9 @@ void ExportCheck::heads(const Json& list, const Link& link) {
     return at_line("the heads of " + name + " were altered");
   }
   for (const Json& head : list) {
-    this->name(text_of(head, "stream"),
-               {*number_of(head, "seq"), *bytes_of(head, "hash", kHash), link.number});
+    Head named{*number_of(head, "seq"), {}, link.number};
+    bytes_of(head, "hash", kHash)->copy(named.hash.data(), kHash);
+    this->name(text_of(head, "stream"), named);
   }
 }
 
@@ -366,7 +367,7 @@ void ExportCheck::deny(Stream& stream, uint64_t seq, std::string reason) {
 }
 
 // A checkpoint, whose signature is right, names this record.
-void ExportCheck::name(const std::string& stream_name, Head head) {
+void ExportCheck::name(const std::string& stream_name, const Head& head) {
   const auto found = streams_.find(stream_name);
   if (found == streams_.end()) {
     if (!whole_store_ || head.checkpoint > up_to_ || !gone_.insert(stream_name).second) return;
@@ -383,7 +384,7 @@ void ExportCheck::name(const std::string& stream_name, Head head) {
     if (version_ != 1) {
       deny(stream, head.seq,
            "is left out, though " + of_checkpoint(head.checkpoint) + ", of this range, names it");
-    } else if (head.seq + 1 == stream.first && head.hash != stream.prev_hash) {
+    } else if (head.seq + 1 == stream.first && !head.is(stream.prev_hash)) {
       deny(stream, stream.first,
            "does not follow the record that " + of_checkpoint(head.checkpoint) + " names");
     }
@@ -400,7 +401,7 @@ void ExportCheck::name(const std::string& stream_name, Head head) {
                     ", and " + of_checkpoint(head.checkpoint) + " names record " +
                     std::to_string(head.seq));
   }
-  stream.heads.push_back(std::move(head));
+  stream.heads.push_back(head);
 }
 
 // ---- records ----------------------------------------------------------------------------------
@@ -512,7 +513,7 @@ bool ExportCheck::is_named(uint64_t seq, const std::string& hash) {
   while (at.named < heads.size() && heads[at.named].seq < seq) ++at.named;
   for (; at.named < heads.size() && heads[at.named].seq == seq; ++at.named) {
     const Head& head = heads[at.named];
-    if (head.hash == hash) continue;
+    if (head.is(hash)) continue;
     broken(seq, "is not the record that " + of_checkpoint(head.checkpoint) + " names");
     return false;
   }

@@ -142,7 +142,7 @@ class ExportCheck {
   void seal(const nlohmann::json& body);
   void checkpoint(const nlohmann::json& body);
   void heads(const nlohmann::json& list, const Link& link);
-  void name(const std::string& stream, Head head);
+  void name(const std::string& stream, const Head& head);
   void deny(Stream& stream, uint64_t seq, std::string reason);
   void record(const nlohmann::json& line);
   void check_record(const nlohmann::json& line, uint64_t seq);

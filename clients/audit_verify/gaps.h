@@ -1,8 +1,10 @@
 // What is missing of a stream, and whether the rest of it says why.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace palyra::audit_verify {
@@ -24,11 +26,13 @@ struct Closed {
   uint64_t at = 0;
   Segment segment;
 };
-// The record that a checkpoint names.
+// The record that a checkpoint names. There may be many: small.
 struct Head {
   uint64_t seq = 0;
-  std::string hash;
+  std::array<char, 32> hash = {};
   uint64_t checkpoint = 0;
+
+  bool is(std::string_view other) const { return std::string_view(hash.data(), 32) == other; }
 };
 
 // The first record of `empty` that no range of `erased` covers; 0 = none. `empty` is in order.
