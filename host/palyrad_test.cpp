@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
+#include <cstring>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -271,10 +272,22 @@ TEST(Palyrad, TellsTheServiceManagerWhenItIsReady) {
   ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
   daemon.start();
   ::unsetenv("NOTIFY_SOCKET");
-  char message[64] = {};
-  ASSERT_GT(::recv(fd, message, sizeof(message) - 1, 0), 0);
-  EXPECT_STREQ(message, "READY=1");
+  const auto told = [fd] {
+    char message[64] = {};
+    return std::string(message, ::recv(fd, message, sizeof(message), 0) < 0
+                                    ? 0
+                                    : ::strnlen(message, sizeof(message)));
+  };
+  EXPECT_EQ(told(), "READY=1");
   EXPECT_EQ(daemon.terminate(), 0);
+  EXPECT_EQ(told(), "STOPPING=1");
+
+  DaemonProcess lame(base_config() + "[plugins.needy]\nuse = \"dev.palyra.test.needy\"\n");
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  lame.start();
+  ::unsetenv("NOTIFY_SOCKET");
+  EXPECT_EQ(told(), "READY=1\nSTATUS=quarantined: needy");
+  EXPECT_EQ(lame.terminate(), 0);
   ::close(fd);
 }
 

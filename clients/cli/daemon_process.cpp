@@ -79,7 +79,8 @@ void say(const GlobalOptions& options, const std::string& sentence, pid_t pid) {
 // What the daemon said until it was ready, or why it is not.
 enum class Start { kReady, kDied, kTimeout };
 
-Start wait_until_ready(int notify, int process) {
+// `status`: what it says of itself once it is ready, if anything.
+Start wait_until_ready(int notify, int process, std::string& status) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kReadySeconds);
   Progress progress("starting the daemon");
   while (true) {
@@ -89,8 +90,11 @@ Start wait_until_ready(int notify, int process) {
     if (events[0].revents != 0) {
       char message[512];
       const ssize_t size = recv(notify, message, sizeof message, 0);
-      if (size > 0 && std::string_view(message, static_cast<size_t>(size)).find("READY=1") !=
-                          std::string_view::npos) {
+      const std::string_view said(message, size > 0 ? static_cast<size_t>(size) : 0);
+      if (said.find("READY=1") != std::string_view::npos) {
+        constexpr std::string_view kStatus = "\nSTATUS=";
+        const size_t at = said.find(kStatus);
+        if (at != std::string_view::npos) status = said.substr(at + kStatus.size());
         return Start::kReady;
       }
     } else if (events[1].revents != 0) {
@@ -188,11 +192,16 @@ int start_daemon(const GlobalOptions& options) {
     _exit(127);
   }
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
-  switch (wait_until_ready(notify.get(), process.get())) {
+  std::string said;
+  switch (wait_until_ready(notify.get(), process.get(), said)) {
     case Start::kReady:
       say(options,
           "The daemon serves (pid " + std::to_string(child) + ", log " + find_log(options) + ").",
           child);
+      if (!said.empty()) {
+        std::fprintf(stderr, "palyra: not everything runs (%s); see: palyra plugins list\n",
+                     one_line(said).c_str());
+      }
       return kExitOk;
     case Start::kTimeout:
       return complain("the daemon (pid " + std::to_string(child) + ") is not ready after " +

@@ -196,13 +196,16 @@ void Supervisor::ready() {
 void Supervisor::announce_if_ready() {
   size_t active = 0;
   size_t quarantined = 0;
+  std::string names;
   {
     const std::lock_guard lock(mutex_);
     if (!hub_ready_ || !started_ || announced_) return;
     announced_ = true;
     for (const auto& [name, status] : statuses_) {
       active += status.state == "active" ? 1 : 0;
-      quarantined += status.state == "quarantined" ? 1 : 0;
+      if (status.state != "quarantined") continue;
+      ++quarantined;
+      names += ' ' + name;
     }
   }
   const auto took =
@@ -212,7 +215,8 @@ void Supervisor::announce_if_ready() {
                      " plugins active";
   if (quarantined > 0) line += ", " + std::to_string(quarantined) + " quarantined";
   shared_.log->info(line);
-  sd_notify(notify_socket_, "READY=1");
+  // The status is for whoever reads no log: systemctl status, palyra daemon start.
+  sd_notify(notify_socket_, quarantined == 0 ? "READY=1" : "READY=1\nSTATUS=quarantined:" + names);
 }
 
 void Supervisor::set_status(const std::string& name, std::string state, std::string reason) {

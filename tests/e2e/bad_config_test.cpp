@@ -107,6 +107,21 @@ TEST_F(BadConfigTest, AWrongTypeIsNamedWithItsPlace) {
   expect_all_well_after_repair();
 }
 
+TEST_F(BadConfigTest, WhatTheJournalRefusesIsFoundBeforeAStartAndNamedAtIt) {
+  daemon_.write_config(good_ + "[storage]\nmax_bytes = 5\nbackup_dir = \"relative\"\n");
+  const Finished checked = daemon_.cli({"config", "check"});
+  EXPECT_EQ(checked.exit_code, 78);
+  EXPECT_THAT(checked.err, HasSubstr("max_bytes: must be at least 4194304"));
+  EXPECT_THAT(checked.err, HasSubstr("backup_dir: does not have the form ^/"));
+  const Finished started = daemon_.cli({"daemon", "start"});
+  EXPECT_EQ(started.exit_code, 0) << started.err;
+  EXPECT_THAT(started.err, HasSubstr("quarantined: journal"));
+  EXPECT_EQ(daemon_.cli({"daemon", "stop"}).exit_code, 0);
+  daemon_.write_config(good_ + "[storage]\nmax_bytes = 0\nbackup_dir = \"\"\n");
+  EXPECT_EQ(daemon_.cli({"config", "check"}).exit_code, 0);
+  expect_all_well_after_repair();
+}
+
 TEST_F(BadConfigTest, AFileThatCannotBeReadIsSaid) {
   ASSERT_EQ(chmod(daemon_.config_path().c_str(), 0), 0);
   const Finished refused =
