@@ -14,7 +14,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <optional>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -138,6 +137,10 @@ class Download {
   uint64_t bytes_ = 0;
 };
 
+int cannot_write(const Download& into) {
+  return complain("cannot write " + into.part() + ": " + std::strerror(errno), kExitCannotCreate);
+}
+
 int download(Connection& connection, const std::string& name, const std::string& file,
              Download& into) {
   const auto stub = api::BackupService::NewStub(connection.channel());
@@ -200,11 +203,17 @@ int create_backup(const GlobalOptions& global, const std::string& name, const st
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   // Before the daemon works for nothing.
-  std::optional<Download> into;
-  if (!file.empty()) into.emplace(file);
-  if (into && !into->open()) {
-    return complain("cannot write " + into->part() + ": " + std::strerror(errno),
+  std::error_code none;
+  if (std::filesystem::is_directory(file, none)) {
+    return complain(file + " is a directory; name a file in it", kExitCannotCreate);
+  }
+  if (!file.empty() && std::filesystem::exists(std::filesystem::symlink_status(file, none))) {
+    return complain(file + " is there already and is not overwritten; name another file",
                     kExitCannotCreate);
+  }
+  if (!file.empty()) {
+    // Tried and removed again: until the backup is made, Ctrl-C leaves nothing behind.
+    if (const Download trial(file); !trial.open()) return cannot_write(trial);
   }
   const auto stub = api::BackupService::NewStub(connection.channel());
   api::CreateBackupRequest request;
@@ -249,7 +258,9 @@ int create_backup(const GlobalOptions& global, const std::string& name, const st
                   one_line(found.directory()).c_str());
       if (file.empty()) std::printf("Next: palyra backup verify %s\n", backup.name().c_str());
     }
-    return into ? download(connection, backup.name(), file, *into) : static_cast<int>(kExitOk);
+    if (file.empty()) return kExitOk;
+    Download into(file);
+    return into.open() ? download(connection, backup.name(), file, into) : cannot_write(into);
   }
   return complain("the backup " + begun.name() + " is gone from " + found.directory(),
                   kExitInternal);

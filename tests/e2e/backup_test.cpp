@@ -106,6 +106,14 @@ TEST_F(BackupE2e, ABackupIsFetchedAndRestoredElsewhereWithItsArchivedSegments) {
   EXPECT_EQ(daemon_.cli({"runs", "list", "-o", "ndjson"}).out, runs);
   EXPECT_EQ(daemon_.cli({"audit", "verify"}).exit_code, 0);
 
+  // What is there already is not touched, and found before the daemon works for nothing.
+  for (const std::string& taken : {file, elsewhere.path()}) {
+    const Finished refused = daemon_.cli({"backup", "create", "--name", "never", "--file", taken});
+    EXPECT_EQ(refused.exit_code, 73) << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr("; name a"));
+    EXPECT_FALSE(std::filesystem::exists(taken + ".part"));
+  }
+  EXPECT_THAT(daemon_.cli({"backup", "list"}).out, Not(HasSubstr("never")));
   const Finished nowhere = daemon_.cli({"backup", "create", "--file", "/nowhere/b.tar"});
   EXPECT_EQ(nowhere.exit_code, 73) << nowhere.err;
   std::filesystem::remove_all(daemon_.state_dir() + "/journal/segments");

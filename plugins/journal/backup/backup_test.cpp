@@ -178,6 +178,9 @@ TEST_F(BackupTest, ANameIsNeverAPath) {
   for (const std::string name : {"../escape", "/tmp/x", "a/b", ".hidden", "-o", "a b", "a\n"}) {
     EXPECT_EQ(create(name).status().code(), Code::kInvalidArgument) << name;
   }
+  for (const std::string name : {"foo.sqlite", "foo.json"}) {
+    EXPECT_EQ(create(name).status().code(), Code::kInvalidArgument) << "it would mean the file";
+  }
   EXPECT_EQ(create(std::string(65, 'x')).status().code(), Code::kInvalidArgument);
   EXPECT_TRUE(create("good-1.0_x").ok());
   EXPECT_EQ(create("good-1.0_x").status().code(), Code::kAlreadyExists);
@@ -454,6 +457,26 @@ TEST_F(BackupTest, PruningRemovesNothingThatItDoesNotKnow) {
   EXPECT_TRUE(files::exists(shared + "README"));
   EXPECT_TRUE(files::exists(shared + needed));
   EXPECT_TRUE(verify(file("four")).ok());
+}
+
+TEST_F(BackupTest, AManifestThatTellsSomethingElseThanItsDatabaseIsFound) {
+  write_some(30);
+  const auto made = create("one");
+  ASSERT_TRUE(made.ok()) << made.status().to_string();
+  ASSERT_TRUE(verify(file("one")).ok());
+  const auto expect_found = [&](const char* what, const std::function<void(Manifest&)>& alter) {
+    Manifest manifest = *made;
+    alter(manifest);
+    ASSERT_TRUE(files::write(manifest_of(backups_, "one"), to_json(manifest)).ok());
+    const Status found = verify(file("one")).status();
+    EXPECT_EQ(found.code(), Code::kDataLoss) << what;
+    EXPECT_NE(found.message().find(what), std::string::npos) << found.message();
+  };
+  expect_found("position", [](Manifest& manifest) { manifest.position = 5; });
+  expect_found("streams", [](Manifest& manifest) { manifest.streams = 5; });
+  expect_found("newest_record_ms", [](Manifest& manifest) { manifest.newest_record_ms = 5; });
+  expect_found("audit_head",
+               [](Manifest& manifest) { manifest.audit_head = std::string(64, 'a'); });
 }
 
 TEST_F(BackupTest, AWholeBackupIsNotPrunedForADamagedOne) {

@@ -84,6 +84,11 @@ Result<std::string> free_name(const CreateOptions& options) {
                   "a backup's name is 1 to 64 letters, digits, '.', '_' or '-' and begins with a "
                   "letter or digit; it is not a path");
   }
+  // Whoever names a backup by its file means the file.
+  if (name.ends_with(".sqlite") || name.ends_with(".json")) {
+    return Status(Code::kInvalidArgument,
+                  "a backup's name does not end in .sqlite or .json, as its files do");
+  }
   const auto taken = [&](const std::string& candidate) {
     return files::exists(manifest_of(options.directory, candidate)) ||
            files::exists(database_of(options.directory, candidate));

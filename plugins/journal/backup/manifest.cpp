@@ -1,6 +1,9 @@
 #include "plugins/journal/backup/manifest.h"
 
+#include "plugins/common/digest/digest.h"
+#include "plugins/journal/sqlite/database.h"
 #include "plugins/journal/sqlite/files.h"
+#include "plugins/journal/sqlite/snapshot.h"
 
 #include <nlohmann/json.hpp>
 
@@ -118,6 +121,24 @@ Result<Backup> open_backup(const std::string& file) {
                   manifest_path.string() + ": " + manifest.status().message());
   }
   return Backup{*manifest, path};
+}
+
+Status check_facts(const Backup& backup) {
+  auto db = sqlite::Database::open(backup.path, false);
+  if (!db.ok()) return db.status();
+  const auto facts = sqlite::facts_of(**db);
+  if (!facts.ok()) return facts.status();
+  const Manifest& manifest = backup.manifest;
+  const char* const wrong =
+      facts->position != manifest.position                             ? "position"
+      : facts->streams != manifest.streams                             ? "streams"
+      : facts->schema_version != manifest.schema_version               ? "schema_version"
+      : facts->newest_wall_ns / 1'000'000 != manifest.newest_record_ms ? "newest_record_ms"
+      : digest::to_hex(facts->audit_head) != manifest.audit_head       ? "audit_head"
+                                                                       : nullptr;
+  if (wrong == nullptr) return {};
+  return {Code::kDataLoss, backup.path + ": its manifest has another " + wrong +
+                               " than the database; the manifest was altered, use another backup"};
 }
 
 Result<std::vector<Manifest>> list_backups(const std::string& directory,

@@ -45,6 +45,8 @@ struct Backup {
   std::string path;
 };
 Result<Backup> open_backup(const std::string& file);
+// OK, or DATA_LOSS if the manifest tells something else of the database than is in it.
+Status check_facts(const Backup& backup);
 
 // All of a directory, the newest first. An absent directory has none. `unreadable` gets a sentence
 // for each manifest that tells nothing, such as one of a newer Palyra: what it needs is not known.

@@ -153,6 +153,7 @@ Result<Verified> verify(const std::string& file, const Steps& steps) {
   if (Status status = compare(*backup, *digest); !status.ok()) return status;
   auto check = check_database(backup->path, steps);
   if (!check.ok()) return check.status();
+  if (Status status = check_facts(*backup); !status.ok()) return status;
   Status segments = check_segments(backup->path, shared_segments(directory_of(backup->path)));
   if (!segments.ok()) return segments;
   return Verified{backup->manifest, std::move(*check)};

@@ -63,28 +63,6 @@ class LogEnd {
   std::optional<WalWalk> walk_;
 };
 
-Result<SnapshotFacts> facts_of(Database& db) {
-  SnapshotFacts facts;
-  for (const auto& [sql, out] : std::initializer_list<std::pair<const char*, uint64_t*>>{
-           {"SELECT max(position) FROM record", &facts.position},
-           {"SELECT count(*) FROM stream", &facts.streams}}) {
-    const Result<int64_t> value = db.number(sql);
-    if (!value.ok()) return value.status();
-    *out = static_cast<uint64_t>(*value);
-  }
-  const Result<int64_t> version = db.number("PRAGMA user_version");
-  if (!version.ok()) return version.status();
-  facts.schema_version = *version;
-  const Result<int64_t> newest = newest_stamp(db);
-  if (!newest.ok()) return newest.status();
-  facts.newest_wall_ns = *newest;
-  Statement head = db.prepare(
-      "SELECT hash FROM record WHERE stream=(SELECT id FROM stream WHERE name='audit') ORDER BY "
-      "seq DESC LIMIT 1");
-  if (head.step() == SQLITE_ROW) facts.audit_head = head.bytes(0);
-  return facts;
-}
-
 Status copy_pages(Database& from, Database& to, const files::Progress& progress) {
   sqlite3_backup* const backup = sqlite3_backup_init(to.raw(), "main", from.raw(), "main");
   if (backup == nullptr) return to.status(sqlite3_extended_errcode(to.raw()));
@@ -152,6 +130,28 @@ Result<int64_t> newest_stamp(Database& db) {
   return db.number(
       "SELECT max(wall_time_ns) FROM (SELECT wall_time_ns FROM record ORDER BY position DESC "
       "LIMIT 1000)");
+}
+
+Result<SnapshotFacts> facts_of(Database& db) {
+  SnapshotFacts facts;
+  for (const auto& [sql, out] : std::initializer_list<std::pair<const char*, uint64_t*>>{
+           {"SELECT max(position) FROM record", &facts.position},
+           {"SELECT count(*) FROM stream", &facts.streams}}) {
+    const Result<int64_t> value = db.number(sql);
+    if (!value.ok()) return value.status();
+    *out = static_cast<uint64_t>(*value);
+  }
+  const Result<int64_t> version = db.number("PRAGMA user_version");
+  if (!version.ok()) return version.status();
+  facts.schema_version = *version;
+  const Result<int64_t> newest = newest_stamp(db);
+  if (!newest.ok()) return newest.status();
+  facts.newest_wall_ns = *newest;
+  Statement head = db.prepare(
+      "SELECT hash FROM record WHERE stream=(SELECT id FROM stream WHERE name='audit') ORDER BY "
+      "seq DESC LIMIT 1");
+  if (head.step() == SQLITE_ROW) facts.audit_head = head.bytes(0);
+  return facts;
 }
 
 Result<SnapshotFacts> copy_snapshot(const std::string& from, const std::string& to,

@@ -31,6 +31,9 @@ struct SnapshotFacts {
 // no record.
 Result<int64_t> newest_stamp(Database& db);
 
+// Of a store that nobody else writes, or within a transaction; nothing of its log.
+Result<SnapshotFacts> facts_of(Database& db);
+
 // Copies the store at `from` page by page to the new file `to`, which is a database without a log,
 // mode 0600, synced. The copy is one state, the one at its beginning: it holds a read transaction,
 // so that writers do not make it begin anew, and they are never stopped. While it lasts the log of
