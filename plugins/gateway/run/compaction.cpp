@@ -149,6 +149,7 @@ bool compactable(const tape::ContextGathered& gathered) {
 
 bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan, bool complete,
                        size_t kept) {
+  if (!plan.fits) return false;
   size_t turns = 0;
   for (const Piece& piece : pieces) turns += is_history(piece.segment) ? 1 : 0;
   if (turns <= kept && complete) return false;

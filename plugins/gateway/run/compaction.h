@@ -30,7 +30,8 @@ bool compactable(const tape::ContextGathered& gathered);
 // Whether the history should be compacted before the model is asked: something of it was left out,
 // or it takes more than three fifths of the budget and a summary would stand for a fifth of the
 // budget at least. `complete`: the pieces lead back to a summary or to the beginning. `kept`:
-// newest turns that stay. Not for some turns after one that got no summary.
+// newest turns that stay. Not for some turns after one that got no summary, and not if the context
+// does not fit without any history.
 bool compaction_wanted(const std::vector<Piece>& pieces, const ContextPlan& plan, bool complete,
                        size_t kept);
 

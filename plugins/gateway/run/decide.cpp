@@ -72,14 +72,27 @@ void next_turn(const State& state, Decision& decision) {
       .want(EffectKind::kContext, {}, static_cast<uint32_t>(state.turns.size() + 1));
 }
 
+int64_t pinned_tokens(const tape::ContextGathered& gathered) {
+  int64_t tokens = 0;
+  for (const tape::Segment& segment : gathered.segments()) {
+    if (segment.kind() != tape::SEGMENT_KIND_PINNED) continue;
+    tokens += std::clamp<int64_t>(segment.tokens(), 0, INT32_MAX);
+  }
+  return tokens;
+}
+
 void model_turn(const State& state, const Turn& turn, Decision& decision) {
   if (state.in_flight.count(turn.model.ordinal) != 0) return;
   const int64_t input = std::max<int64_t>(turn.gathered.tokens(), 0);
   if (turn.gathered.budget_tokens() > 0 && input > turn.gathered.budget_tokens()) {
+    const int64_t pinned = pinned_tokens(turn.gathered);
+    const std::string pins =
+        pinned > 0 ? " (" + std::to_string(pinned) + " of them pinned facts)" : std::string();
     return fail(state, decision, kOutOfRange,
-                "What the model must see is " + std::to_string(input) + " tokens, and " +
-                    std::to_string(turn.gathered.budget_tokens()) +
-                    " fit; shorten the input or use a model with a larger window.");
+                "What the model must see is " + std::to_string(input) + " tokens" + pins +
+                    ", and " + std::to_string(turn.gathered.budget_tokens()) + " fit; " +
+                    (pinned > 0 ? "unpin some, " : "") +
+                    "shorten the input or use a model with a larger window.");
   }
   const int64_t output = output_budget(state, input);
   if (output <= 0) {

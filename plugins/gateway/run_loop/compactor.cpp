@@ -1,4 +1,5 @@
 // The effect that summarises older turns: what it covers, the model that writes it, the artifact.
+#include "plugins/common/tokens/tokens.h"
 #include "plugins/common/utf8/utf8.h"
 #include "plugins/gateway/run/compaction.h"
 #include "plugins/gateway/run/recover.h"
@@ -182,10 +183,16 @@ Task<void> RunLoop::run_compaction(run::Wanted wanted) {
   if (ended_ || state_.in_flight.count(wanted.ordinal) == 0) co_return;
   if (stopping_) co_return interrupt(wanted.ordinal, "the run was stopped");
   const bool too_long = text.size() > kSummaryBytes;
-  if (too_long || !outcome.status.ok() || text.find_first_not_of(" \t\r\n") == std::string::npos) {
+  const bool longer = tokens::estimate(text) >= step.plan.tokens_before;
+  if (too_long || longer || !outcome.status.ok() ||
+      text.find_first_not_of(" \t\r\n") == std::string::npos) {
     Status status = outcome.status;
     if (too_long) {
       status = Status(Code::kOutOfRange, model + " wrote more than 64 KiB");
+    } else if (status.ok() && longer) {
+      status = Status(Code::kOutOfRange,
+                      model + " wrote a summary that is not shorter than what it stands for (" +
+                          std::to_string(step.plan.tokens_before) + " tokens)");
     } else if (status.ok()) {
       status = Status(Code::kFailedPrecondition, model + " wrote no summary");
     }

@@ -196,6 +196,38 @@ TEST(Compaction, AModelOfASmallWindowTakesNothingFromTheOthers) {
   }
 }
 
+TEST(Compaction, IsNotAskedForWherePinsAloneAreTooMuch) {
+  Talk talk;
+  talk.house.providers.windows["small"] = 3'750;
+  talk.say_all(8, 1'000);
+  for (char fact = 'a'; fact < 'e'; ++fact) ASSERT_TRUE(talk.pin(std::string(4'090, fact)).ok());
+  api::RunStart request = House::say("hello", talk.session);
+  request.set_model("fake/small");
+  const auto accepted = talk.house.run(talk.house.gateway->start_run(House::caller(), request));
+  ASSERT_TRUE(accepted.ok());
+  const auto run = talk.house.run_of(accepted->run_id);
+  EXPECT_EQ(run.state(), api::RUN_STATE_FAILED);
+  EXPECT_THAT(run.failure().message(), HasSubstr("of them pinned facts"));
+  EXPECT_THAT(run.failure().message(), HasSubstr("unpin some"));
+  EXPECT_THAT(talk.summarised, IsEmpty());
+  talk.say("hello");
+  EXPECT_THAT(talk.seen(), HasSubstr("|hello|")) << "a larger window has room for them";
+}
+
+TEST(Compaction, ASummaryThatIsNotShorterThanWhatItStandsForIsNoSummary) {
+  Talk talk;
+  talk.say_all(8);
+  talk.house.providers.rule = [](const service::ChatRequest& said) -> std::optional<Say> {
+    if (!asks_for_summary(said)) return std::nullopt;
+    Say turn;
+    turn.text = {std::string(400, 'x')};
+    return turn;
+  };
+  EXPECT_THAT(talk.compact(), HasSubstr("is not shorter than what it stands for"));
+  talk.say("next");
+  EXPECT_THAT(talk.seen(), HasSubstr("|say1.|"));
+}
+
 TEST(Compaction, OfTurnsThatDoNotFitKeepsFewerThanSixAndLosesNone) {
   Talk talk(small_window(6'000));
   // About 1,200 tokens a turn and its echo: four do not fit 4,800 beside a summary.
