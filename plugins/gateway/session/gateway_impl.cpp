@@ -8,7 +8,9 @@
 namespace palyra::gateway {
 
 GatewayImpl::GatewayImpl(World world, Options options, policy::PolicyRules rules)
-    : agents_(options), environment_(world, std::move(options), std::move(rules)) {}
+    : agents_(options),
+      taken_up_(std::make_shared<Signal>(world.executor)),
+      environment_(world, std::move(options), std::move(rules)) {}
 
 GatewayImpl::~GatewayImpl() {
   environment_.stopping = true;
@@ -110,6 +112,7 @@ std::shared_ptr<RunLoop> GatewayImpl::add_run(std::shared_ptr<Session> session, 
     if (const auto ended_loop = weak.lock()) run_ended(ended_loop, status);
   };
   runs_[run_id] = loop;
+  taken_up_->notify();
   return loop;
 }
 
@@ -237,6 +240,7 @@ Task<void> GatewayImpl::shutdown() {
   environment_.stopping = true;
   draining_ = true;
   const Status why = cut_off_by_stop();
+  taken_up_->notify();
   auto runs = std::exchange(runs_, {});
   for (auto& [id, loop] : runs) loop->abandon(why);
   environment_.tasks.clear();

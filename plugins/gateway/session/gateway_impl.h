@@ -250,6 +250,8 @@ class GatewayImpl : public Gateway, public Sessions, public Repeats {
   // Sessions without runs, oldest first; one that was used again meanwhile has a later entry too.
   std::deque<std::pair<std::string, uint64_t>> resting_;
   std::unordered_map<std::string, std::shared_ptr<RunLoop>> runs_;
+  // When a run begins to be driven here, and when the gateway stops. Outlives it with who waits.
+  std::shared_ptr<Signal> taken_up_;
   bool draining_ = false;
   bool declared_ = false;
   std::unique_ptr<SearchIndex> search_index_;  // null = searches look at runs, newest first

@@ -217,6 +217,43 @@ TEST(Takeover, ACancelIsNotAcknowledgedByADaemonThatDoesNotDriveTheRun) {
   EXPECT_EQ(two.house.run_of(two.run_id).state(), api::RUN_STATE_WAITING);
 }
 
+TEST(Takeover, WhoWaitsForARunOfAnotherDaemonWaitsUntilItEndsOrTheTimeIsUp) {
+  TwoDaemons two("another");
+  House& house = two.house;
+  api::WaitRunRequest request;
+  request.set_run_id(two.run_id);
+  request.set_timeout_ms(10'000);
+  const auto in_vain = house.begin(two.second->wait_run(House::caller(), request));
+  request.set_timeout_ms(60'000);
+  const auto waits = house.begin(two.second->wait_run(House::caller(), request));
+  const size_t reads = house.journal.reads();
+  house.advance_ms(9'000);
+  EXPECT_FALSE(in_vain->has_value());
+  house.advance_ms(1'000);
+  ASSERT_TRUE(in_vain->has_value());
+  EXPECT_TRUE((*in_vain)->value().timed_out());
+  EXPECT_LE(house.journal.reads() - reads, 50U) << "it looks now and then";
+  EXPECT_FALSE(waits->has_value());
+  ASSERT_TRUE(
+      house.decide(house.pending()[0].request().approval_id(), tape::APPROVAL_VERDICT_ALLOW).ok());
+  house.advance_ms(1'000);
+  ASSERT_TRUE(waits->has_value());
+  EXPECT_FALSE((*waits)->value().timed_out());
+  EXPECT_EQ((*waits)->value().run().state(), api::RUN_STATE_COMPLETED);
+}
+
+TEST(Takeover, AStopEndsTheWaitForARunOfAnotherDaemon) {
+  TwoDaemons two("another");
+  api::WaitRunRequest request;
+  request.set_run_id(two.run_id);
+  const auto waits = two.house.begin(two.second->wait_run(House::caller(), request));
+  two.house.executor.run_until_idle();
+  EXPECT_FALSE(waits->has_value());
+  two.house.run(two.second->shutdown());
+  ASSERT_TRUE(waits->has_value());
+  EXPECT_TRUE((*waits)->value().timed_out());
+}
+
 TEST(Takeover, ASessionWhoseRunAnotherDaemonDrivesGetsNoSecondRun) {
   TwoDaemons two("another");
   const auto session = two.house.run_of(two.run_id).session_id();

@@ -17,6 +17,9 @@ namespace {
 // one more answer still make a message that may be sent.
 constexpr size_t kListBytes = 1536 * 1024;
 
+// How often somebody who waits for a run that is not driven here has it looked at.
+constexpr int64_t kLookAgainNs = 500 * kNanosPerMilli;
+
 std::string to_json(const google::protobuf::Message& message) {
   std::string out;
   google::protobuf::util::JsonPrintOptions options;
@@ -88,18 +91,22 @@ Task<Result<api::WaitRunResponse>> GatewayImpl::wait_run(Caller caller,
         ended(run->state()) || (request.until_waiting() && run->state() == api::RUN_STATE_WAITING);
     *out.mutable_run() = std::move(*run);
     if (done) co_return out;
+    const int64_t now = environment_.world.clock.mono_now();
+    if (now >= deadline || environment_.stopping) {
+      out.set_timed_out(true);
+      co_return out;
+    }
     const auto live = runs_.find(request.run_id());
-    if (live == runs_.end() || environment_.world.clock.mono_now() >= deadline) {
-      out.set_timed_out(true);
-      co_return out;
+    if (live != runs_.end() && !live->second->hub()->ended()) {
+      const auto hub = live->second->hub();
+      const bool notified = co_await hub->changed().wait(deadline);
+      static_cast<void>(notified);
+    } else {
+      // Another daemon drives it, or nobody yet: its document tells, looked at now and then.
+      const auto taken_up = taken_up_;
+      const bool notified = co_await taken_up->wait(std::min(deadline, now + kLookAgainNs));
+      static_cast<void>(notified);
     }
-    const auto hub = live->second->hub();
-    if (hub->ended()) {
-      out.set_timed_out(true);
-      co_return out;
-    }
-    const bool notified = co_await hub->changed().wait(deadline);
-    static_cast<void>(notified);
   }
 }
 
