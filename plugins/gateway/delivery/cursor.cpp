@@ -44,6 +44,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
         continue;
       }
       if (take_live()) continue;
+      if (take_end()) continue;
       if (hub_->ended()) break;
       co_await hub_->news();
     }
@@ -123,6 +124,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
         remember_name(started.turn(), started.call_index(), started.call().name());
       }
     }
+    if (!record.event) erased_ = true;
     api::RunStreamEvent out = to_stream_event(hub_->run_id(), hub_->session_id(), record);
     if (out.has_status()) {
       shown_state_ = out.status().state();
@@ -165,6 +167,19 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
     }
     while (const api::RunStreamEvent* event = hub_->live(live_)) ready_.push_back(*event);
     return !ready_.empty();
+  }
+
+  // The end of a run whose last record is erased: the state alone. True if there was one.
+  bool take_end() {
+    const api::RunState state = hub_->state();
+    const bool over = state == api::RUN_STATE_COMPLETED || state == api::RUN_STATE_CANCELLED ||
+                      state == api::RUN_STATE_FAILED;
+    if (!hub_->ended() || !over || !erased_) return false;
+    erased_ = false;
+    api::RunStreamEvent event = live_event();
+    event.mutable_status()->set_state(state);
+    ready_.push_back(std::move(event));
+    return true;
   }
 
   // Takes the next record from the journal. False ends the subscription.
@@ -282,6 +297,7 @@ class CursorState : public std::enable_shared_from_this<CursorState> {
   api::RunState shown_state_ = api::RUN_STATE_UNSPECIFIED;
   api::WaitReason shown_reason_ = api::WAIT_REASON_UNSPECIFIED;
   bool interrupted_ = false;  // by a message that no context shows yet
+  bool erased_ = false;       // some record that was taken
   bool closed_ = false;
   bool done_ = false;
 };

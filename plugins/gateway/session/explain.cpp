@@ -154,6 +154,7 @@ Task<Result<api::ExplainRunResponse>> GatewayImpl::explain_run(Caller caller,
   const auto state = std::make_shared<run::State>();
   uint64_t next = 1;
   size_t bytes = 0;
+  bool erased = false;
   for (;;) {
     service::ReadRequest read;
     read.set_stream(run_stream(request.run_id()));
@@ -162,6 +163,7 @@ Task<Result<api::ExplainRunResponse>> GatewayImpl::explain_run(Caller caller,
     if (!page.ok()) co_return page.status();
     for (const auto& record : page->records()) {
       next = record.seq() + 1;
+      erased = erased || record.erased();
       tape::RunEvent event;
       if (record.erased() || !event.ParseFromString(record.payload())) event.Clear();
       if (event.has_context_gathered()) {
@@ -219,6 +221,13 @@ Task<Result<api::ExplainRunResponse>> GatewayImpl::explain_run(Caller caller,
       run::evolve(*state, event, record.wall_time_ns(), record.seq());
     }
     if (page->records().empty() || next > page->head_seq()) break;
+  }
+  if (erased && out.contexts().empty()) {
+    co_return Status(Code::kNotFound,
+                     "what was said in run " + request.run_id() +
+                         " is erased, so that its prompts cannot be shown; what is left: palyra "
+                         "tape show " +
+                         request.run_id());
   }
   if (request.turn() != 0 && out.contexts().empty()) {
     co_return Status(Code::kNotFound,

@@ -441,6 +441,34 @@ TEST(History, OfAnErasedTurnHasNothingOfItAndTakesNoPlace) {
   EXPECT_THAT(talk.seen(), Not(HasSubstr("Data from")));
 }
 
+TEST(Erased, ARunIsStillOneThatEndedAndIsExplainedAsErased) {
+  Talk talk;
+  std::vector<std::string> runs = {talk.say("one")};
+  talk.house.providers.fail(Status(Code::kInvalidArgument, "no"),
+                            service::FAILURE_KIND_BAD_REQUEST);
+  runs.push_back(talk.say("two"));
+  for (const std::string& run : runs) {
+    erase(talk, run);
+    for (const uint64_t from : {0U, 3U}) {
+      const auto watched = talk.house.attach(run, from);
+      ASSERT_NE(watched, nullptr);
+      const auto events = talk.house.all(*watched);
+      ASSERT_FALSE(events.empty());
+      EXPECT_EQ(events.back().status().state(),
+                run == runs[0] ? api::RUN_STATE_COMPLETED : api::RUN_STATE_FAILED);
+      EXPECT_EQ(std::count_if(events.begin(), events.end(),
+                              [](const auto& event) { return event.has_status(); }),
+                1);
+    }
+    api::ExplainRunRequest request;
+    request.set_run_id(run);
+    const auto explained =
+        talk.house.run(talk.house.gateway->explain_run(House::caller(), request));
+    EXPECT_EQ(explained.status().code(), Code::kNotFound);
+    EXPECT_THAT(explained.status().message(), HasSubstr("is erased"));
+  }
+}
+
 TEST(Branch, WhoseFirstRecordIsErasedStillLeadsToWhatItWasBranchedFrom) {
   Talk talk;
   talk.say_all(3);
