@@ -13,12 +13,6 @@ namespace {
 
 constexpr size_t kTextBytes = 1024 * 1024;
 
-// The beginning of the first line.
-std::string title_of(const std::string& text) {
-  constexpr size_t kTitleBytes = 80;
-  return std::string(utf8::prefix(std::string_view(text).substr(0, text.find('\n')), kTitleBytes));
-}
-
 // What the same key answers later.
 api::RouteMessageResponse first_words(const AcceptedInput& accepted) {
   api::RouteMessageResponse out;
@@ -243,9 +237,10 @@ Task<Result<AcceptedInput>> GatewayImpl::accept_into(Input input, std::shared_pt
     co_return Status(Code::kUnavailable, "the daemon is stopping and takes no new messages");
   }
   if (session->doc().archived()) {
-    co_return Status(Code::kFailedPrecondition, "session " + session->id() +
-                                                    " is archived; take it out of the archive "
-                                                    "to go on with it");
+    co_return Status(Code::kFailedPrecondition,
+                     "session " + session->id() +
+                         " is archived; to go on with it: palyra sessions archive " +
+                         session->id() + " --undo");
   }
   if (session->idle() && !session->doc().active_run().empty()) {
     // What is known here is of no use until it is read again.

@@ -1,6 +1,7 @@
 #include "plugins/gateway/session/documents.h"
 
 #include "plugins/common/digest/digest.h"
+#include "plugins/common/utf8/utf8.h"
 
 #include <utility>
 #include <vector>
@@ -124,6 +125,18 @@ std::vector<std::string> input_ids(const run::State& state) {
   std::vector<std::string> ids = {state.created.input_id()};
   for (const auto& input : state.inputs) ids.push_back(input.added.input_id());
   return ids;
+}
+
+std::string title_of(std::string_view text) {
+  constexpr size_t kPreviewBytes = 200;
+  constexpr size_t kTitleBytes = 80;
+  constexpr std::string_view kBlank = " \t\r\n\f\v";
+  text = utf8::prefix(text, kPreviewBytes);
+  const size_t begin = text.find_first_not_of(kBlank);
+  if (begin == std::string_view::npos) return {};
+  text.remove_prefix(begin);
+  text = text.substr(0, text.find_first_of("\r\n"));
+  return std::string(utf8::prefix(text, kTitleBytes));
 }
 
 void put_session(service::CommitRequest& commit, const api::Session& session) {

@@ -61,6 +61,10 @@ bool lasts(const tape::ApprovalDecided& decision);
 // Of all messages of a run, in the order in which they were accepted.
 std::vector<std::string> input_ids(const run::State& state);
 
+// Of a session, from its first message or the preview of that: the beginning of the first line that
+// has text, if it is in the preview; 80 bytes at most.
+std::string title_of(std::string_view text);
+
 void put_session(service::CommitRequest& commit, const api::Session& session);
 void put_run(service::CommitRequest& commit, const api::Run& run);
 // With the record on the audit stream that says so.

@@ -290,7 +290,9 @@ Task<Result<api::EraseResponse>> Keeper::erase_run_as(Caller caller, api::Erasur
   api::Session doc = session->doc();
   // The title of a session is the beginning of its first message.
   if (!begun) {
-    erasure.set_with_title(!doc.title().empty() && run->input_preview().rfind(doc.title(), 0) == 0);
+    erasure.set_with_title(!doc.title().empty() &&
+                           (run->input_preview().rfind(doc.title(), 0) == 0 ||
+                            title_of(run->input_preview()).rfind(doc.title(), 0) == 0));
     service::CommitRequest commit;
     put_erasure(commit, erasure);
     if (erasure.with_title()) {

@@ -21,7 +21,7 @@ Task<Result<GatewayImpl::Edit>> GatewayImpl::pinned(std::shared_ptr<Session> ses
     bytes += known.text().size();
   }
   if (view->pins_size() >= kMostPins || bytes > kPinsBytes) {
-    co_return Status(Code::kResourceExhausted,
+    co_return Status(Code::kFailedPrecondition,
                      "session " + session->id() + " holds " + std::to_string(view->pins_size()) +
                          " pinned facts; at most 64 and 16 KiB in all, so unpin one first");
   }

@@ -111,7 +111,9 @@ TEST(Sessions, AreListedByUseSearchedRenamedAndArchived) {
   ASSERT_TRUE(house.run(house.gateway->archive_session(House::caller(), archive)).ok());
   page = house.run(house.gateway->list_sessions(House::caller(), {})).value();
   EXPECT_THAT(page.sessions(), SizeIs(1));
-  EXPECT_EQ(house.send("hi", b.session_id()).status().code(), Code::kFailedPrecondition);
+  const Status archived = house.send("hi", b.session_id()).status();
+  EXPECT_EQ(archived.code(), Code::kFailedPrecondition);
+  EXPECT_THAT(archived.message(), ::testing::HasSubstr("archive " + b.session_id() + " --undo"));
   EXPECT_EQ(
       house.run(house.gateway->rename_session(House::caller("user:bob"), rename)).status().code(),
       Code::kPermissionDenied);

@@ -324,7 +324,7 @@ TEST(Pins, AreBounded) {
   for (int i = 0; i < 4; ++i) {
     ASSERT_TRUE(talk.pin(std::string(4'096, static_cast<char>('a' + i))).ok());
   }
-  EXPECT_EQ(talk.pin("x").status().code(), Code::kResourceExhausted);
+  EXPECT_EQ(talk.pin("x").status().code(), Code::kFailedPrecondition) << "waiting does not help";
 }
 
 void add_turns(Talk& talk, int count, bool with_places) {
@@ -467,6 +467,24 @@ TEST(Erased, ARunIsStillOneThatEndedAndIsExplainedAsErased) {
     EXPECT_EQ(explained.status().code(), Code::kNotFound);
     EXPECT_THAT(explained.status().message(), HasSubstr("is erased"));
   }
+}
+
+TEST(Erased, ATitleBehindBlankLinesGoesWithItsMessage) {
+  Talk talk;
+  const std::string run = talk.say("\n\n  My secret plan\r\nand more");
+  api::GetSessionRequest get;
+  get.set_session_id(talk.session);
+  const auto title = [&] {
+    return talk.house.run(talk.house.gateway->get_session(House::caller(), get))->title();
+  };
+  EXPECT_EQ(title(), "My secret plan");
+  erase(talk, run);
+  EXPECT_EQ(title(), "[erased]");
+  // One that the preview of the message does not show is none, or it would stay.
+  talk.session.clear();
+  talk.say(std::string(200, '\n') + "secret");
+  get.set_session_id(talk.session);
+  EXPECT_EQ(title(), "");
 }
 
 TEST(Branch, WhoseFirstRecordIsErasedStillLeadsToWhatItWasBranchedFrom) {
