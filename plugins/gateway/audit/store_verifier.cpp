@@ -19,6 +19,17 @@ namespace pb = palyra::service::v1;
 constexpr size_t kMaxFresh = 100;
 constexpr size_t kMaxTold = 10'000;
 
+// The type of a record that says why payloads are missing.
+constexpr char kErasureType[] = "erased";
+
+Status no_place(const std::string& cursor) {
+  return {Code::kInvalidArgument,
+          "\"" + cursor +
+              "\" is no place to go on from; use what an interrupted `palyra audit verify` of this "
+              "store printed, or leave it out",
+          PALYRA_ERROR_USER_FAULT};
+}
+
 Status left() { return {Code::kCancelled, "nobody waits for this verification any more"}; }
 
 std::string checkpoint_name(uint64_t number) { return "checkpoint " + std::to_string(number); }
@@ -43,15 +54,11 @@ Status StoreVerifier::resume(const std::string& cursor) {
     const auto [next, error] = std::from_chars(at, end, *fields[i]);
     const bool last = i + 1 == fields.size();
     if (error != std::errc() || (last ? next != end : next == end || *next != '.')) {
-      return {Code::kInvalidArgument,
-              "\"" + cursor +
-                  "\" is no place to go on from; use what an interrupted "
-                  "`palyra audit verify` printed, or leave it out",
-              PALYRA_ERROR_USER_FAULT};
+      return no_place(cursor);
     }
     at = next + 1;
   }
-  return {};
+  return position_ == 0 ? no_place(cursor) : Status();
 }
 
 void StoreVerifier::bad(const std::string& stream, uint64_t seq, std::string reason) {
@@ -134,6 +141,8 @@ Task<Status> StoreVerifier::pass(Send<api::VerifyStoreEvent> send) {
 
 Task<Status> StoreVerifier::check_records(Send<api::VerifyStoreEvent> send) {
   Status status = co_await look_up_to();
+  // Behind the end there would be nothing to find.
+  if (status.ok() && position_ > up_to_ + 1) status = no_place("--resume " + event().cursor());
   if (status.ok()) status = co_await pass(send);
   // What was archived meanwhile is told by records that came meanwhile.
   constexpr int kMoreRounds = 3;
@@ -462,6 +471,48 @@ void StoreVerifier::check_witness() {
   }
 }
 
+// Erasures that no checkpoint covers yet: whoever can write in the store can make such a record,
+// too.
+Task<Status> StoreVerifier::count_erasures() {
+  const uint64_t covered = last_ ? last_->position : 0;
+  uint64_t erasures = 0;
+  for (uint64_t since = covered; since < up_to_;) {
+    pb::HeadsRequest request;
+    request.set_since(since);
+    request.set_up_to(up_to_);
+    auto page = co_await audit_.heads(std::move(request));
+    if (page.status().code() == Code::kDataLoss) break;
+    if (!page.ok()) co_return page.status();
+    const uint64_t to = page->position();
+    for (const pb::Head& head : page->heads()) {
+      if (!head.only_type().empty() && head.only_type() != kErasureType) continue;
+      for (uint64_t seq = head.seq(); seq > 0;) {
+        pb::ReadRequest read;
+        read.set_stream(head.stream());
+        read.set_from_seq(seq);
+        read.set_descending(true);
+        auto records = co_await journal_.read(std::move(read));
+        // What cannot be read was told.
+        if (!records.ok() || records->records().empty()) break;
+        for (const pb::Record& record : records->records()) {
+          const bool covered_already = record.position() <= since;
+          seq = covered_already ? 0 : record.seq() - 1;
+          if (covered_already) break;
+          erasures += record.type() == kErasureType ? 1 : 0;
+        }
+      }
+    }
+    if (to <= since) break;
+    since = to;
+  }
+  if (erasures > 0) {
+    notes_.push_back(std::to_string(erasures) + (erasures == 1 ? " erasure is" : " erasures are") +
+                     " newer than the last checkpoint: until the next one only the store says that "
+                     "it was the daemon that erased");
+  }
+  co_return Status();
+}
+
 void StoreVerifier::result(api::VerifyStoreResult& out) const {
   out.set_ok(bad_ == 0);
   out.set_records(records_);
@@ -486,6 +537,8 @@ Task<Status> StoreVerifier::run(Send<api::VerifyStoreEvent> send) {
   if (status.ok()) status = co_await check_checkpoints(send);
   if (!status.ok()) co_return status;
   check_witness();
+  status = co_await count_erasures();
+  if (!status.ok()) co_return status;
   if (archived_ > 0) {
     notes_.push_back(std::to_string(archived_) + " records are in archived segments");
   }

@@ -22,7 +22,8 @@ class StoreVerifier {
   StoreVerifier(Executor& executor, Journal& journal, JournalAudit& audit,
                 std::set<std::string> keys, std::optional<Link> witness);
 
-  // From an event's cursor; empty = the beginning. INVALID_ARGUMENT for any other text.
+  // From an event's cursor; empty = the beginning. INVALID_ARGUMENT for any other text; from run()
+  // for a place behind the store's end.
   Status resume(const std::string& cursor);
   // Writes events; the last has the result. CANCELLED if nobody reads any more.
   Task<Status> run(Send<api::VerifyStoreEvent> send);
@@ -42,6 +43,7 @@ class StoreVerifier {
   Task<Status> find_elsewhere(tape::StreamHead head, uint64_t number);
   void check_link(const Link& link, uint64_t seq);
   void check_witness();
+  Task<Status> count_erasures();
   void bad(const std::string& stream, uint64_t seq, std::string reason);
   // bad(), once for a stream.
   void bad_stream(const std::string& stream, uint64_t seq, std::string reason);

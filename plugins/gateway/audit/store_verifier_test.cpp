@@ -91,6 +91,23 @@ TEST_F(StoreVerifierTest, ErasedPayloadsVerifyAsErased) {
   EXPECT_EQ(event->result().erased(), 2u);
 }
 
+TEST_F(StoreVerifierTest, ErasuresThatNoCheckpointCoversAreCounted) {
+  const auto notes = [this] { return desk.verified()->result().ShortDebugString(); };
+  const auto erase = [this](const char* stream, uint64_t seq) {
+    desk.store.erase({stream, seq, seq, "asked to", "user:ann"}, [](auto) {});
+    desk.executor.run_until_idle();
+  };
+  EXPECT_THAT(notes(), ::testing::Not(HasSubstr("newer than the last checkpoint")));
+  erase("run/1", 1);
+  erase("run/1", 2);
+  desk.append("run/1", 3);
+  desk.append("run/5", 3);
+  erase("run/2", 4);
+  EXPECT_THAT(notes(), HasSubstr("3 erasures are newer than the last checkpoint"));
+  desk.cover();
+  EXPECT_THAT(notes(), ::testing::Not(HasSubstr("newer than the last checkpoint")));
+}
+
 TEST_F(StoreVerifierTest, AnotherKeyIsRefusedUnlessItIsGiven) {
   desk.stop();
   desk.start(test_key('n'));
@@ -162,7 +179,10 @@ TEST_F(StoreVerifierTest, GoesOnWhereItWasStopped) {
   EXPECT_EQ(rest->result().bad(), 1u);
   EXPECT_EQ(rest->result().records(), 15u);
   EXPECT_EQ(rest->first_bad_size(), 0) << "and not told twice";
-  for (const char* bad : {"x", "1", "1.2.3.4.5.x", "1.2.3.4.5.6.7", "-1.2.3.4.5.6"}) {
+  request.set_cursor("16.15.0.0.0.0");
+  EXPECT_TRUE(desk.verified(request).ok()) << "where it ends there is nothing left to do";
+  for (const char* bad : {"x", "1", "1.2.3.4.5.x", "1.2.3.4.5.6.7", "-1.2.3.4.5.6", "0.0.0.0.0.0",
+                          "99999999.1.0.0.0.0", "18446744073709551615.1.0.0.0.0"}) {
     request.set_cursor(bad);
     EXPECT_EQ(desk.verified(request).status().code(), Code::kInvalidArgument) << bad;
   }
