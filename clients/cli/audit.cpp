@@ -4,8 +4,11 @@
 #include "clients/cli/interrupt.h"
 #include "clients/cli/public_key.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/text.h"
 #include "clients/cli/words.h"
 #include "palyra/gateway/v1/audit.grpc.pb.h"
+
+#include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -95,9 +98,52 @@ std::string words_of(const api::BadPlace& place) {
   return place.stream() + ": record " + std::to_string(place.seq()) + " " + place.reason();
 }
 
-int conclude(const GlobalOptions& global, const api::VerifyStoreResult& result) {
+// With every field: a script asks for `ok` and `bad`, whatever they are.
+std::string whole_json(const api::VerifyStoreResult& result, bool pretty) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  options.add_whitespace = pretty;
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(result, &json, options);
+  while (!json.empty() && json.back() == '\n') json.pop_back();
+  return json;
+}
+
+// What the daemon says of a damaged store or file is damage, and that runs go on later is nothing
+// that matters here.
+int explain_audit(const Connection& connection, const grpc::Status& status) {
+  if (status.ok()) return kExitOk;
+  std::string words = connection.sentence(status);
+  if (const size_t runs = words.find("; runs go on"); runs != std::string::npos) words.erase(runs);
+  const bool damaged = status.error_code() == grpc::StatusCode::DATA_LOSS;
+  return complain(words, damaged ? static_cast<int>(kExitDamaged) : exit_code(status));
+}
+
+// The same command, from there on.
+std::string command_again(const AuditOptions& options, const std::string& cursor) {
+  std::string command = "palyra audit verify";
+  for (const std::string& key : options.keys) command += " --key " + shell_word(key);
+  if (!options.witness.empty()) command += " --witness " + shell_word(options.witness);
+  return cursor.empty() ? command : command + " --resume " + shell_word(cursor);
+}
+
+// Damaged places that were told before a cursor was: its fourth number.
+uint64_t told_before(const std::string& cursor) {
+  size_t at = 0;
+  for (int field = 0; field < 3; ++field) {
+    at = cursor.find('.', at);
+    if (at++ == std::string::npos) return 0;
+  }
+  uint64_t number = 0;
+  (void)std::from_chars(cursor.data() + at, cursor.data() + cursor.size(), number);
+  return number;
+}
+
+// `told`: damaged places that were named, or counted before this began.
+int conclude(const GlobalOptions& global, const api::VerifyStoreResult& result, uint64_t told) {
   if (global.output != Output::kText) {
-    std::printf("%s\n", to_json(result, global.output == Output::kJson).c_str());
+    std::printf("%s\n", whole_json(result, global.output == Output::kJson).c_str());
   } else {
     std::printf("%s %s, %llu erased, %s\n",
                 result.ok() ? styled(Style::kGreen, "verified").c_str()
@@ -116,8 +162,12 @@ int conclude(const GlobalOptions& global, const api::VerifyStoreResult& result) 
     }
   }
   if (result.ok()) return kExitOk;
-  const std::string places = counted(result.bad(), "place") + (result.bad() == 1 ? " is" : " are");
-  return complain(places + " damaged; keep this store for the investigation and restore a backup",
+  std::string places = counted(result.bad(), "place") + (result.bad() == 1 ? " is" : " are");
+  places += " damaged";
+  if (result.bad() > told) {
+    places += ", " + std::to_string(result.bad() - told) + " of them not named above";
+  }
+  return complain(places + "; keep this store for the investigation and restore a backup",
                   kExitDamaged);
 }
 
@@ -137,7 +187,11 @@ int audit_verify(const GlobalOptions& global, const AuditOptions& options) {
       return complain("cannot read " + options.witness + ": " + std::strerror(errno),
                       kExitNotFound);
     }
-    request.set_witness(line->substr(0, line->find('\n')));
+    request.set_witness(std::string(last_line(*line)));
+    if (request.witness().empty()) {
+      return complain(options.witness + " is empty; write a witness into it: palyra audit witness",
+                      kExitInvalid);
+    }
   }
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
@@ -148,11 +202,13 @@ int audit_verify(const GlobalOptions& global, const AuditOptions& options) {
   const auto stream = stub->VerifyStore(context.get(), request);
   api::VerifyStoreEvent event;
   std::string cursor = options.resume;
+  uint64_t told = told_before(options.resume);
   std::optional<api::VerifyStoreResult> result;
   while (!interrupt.seen() && stream->Read(&event)) {
     if (!event.cursor().empty()) cursor = event.cursor();
     for (const api::BadPlace& place : event.first_bad()) {
       bar.clear();
+      ++told;
       if (global.output == Output::kText) {
         std::printf("%s\n", printable(words_of(place)).c_str());
       } else if (global.output == Output::kNdjson) {
@@ -170,14 +226,14 @@ int audit_verify(const GlobalOptions& global, const AuditOptions& options) {
   if (interrupt.seen() && !result) {
     context->TryCancel();
     (void)stream->Finish();
-    const std::string again = cursor.empty() ? "" : " --resume " + cursor;
-    return complain("stopped; go on with: palyra audit verify" + again, kExitInterrupted);
+    return complain("stopped; go on with: " + command_again(options, cursor), kExitInterrupted);
   }
   const grpc::Status status = stream->Finish();
-  if (result && status.ok()) return conclude(global, *result);
-  const int code = connection.explain(status);
-  if (!cursor.empty()) {
-    std::fprintf(stderr, "Go on with: palyra audit verify --resume %s\n", cursor.c_str());
+  if (result && status.ok()) return conclude(global, *result, told);
+  const int code = explain_audit(connection, status);
+  // A cursor that was refused, or with what was refused, leads nowhere.
+  if (!cursor.empty() && code != kExitInvalid) {
+    std::fprintf(stderr, "Go on with: %s\n", command_again(options, cursor).c_str());
   }
   return code == kExitOk ? static_cast<int>(kExitInternal) : code;
 }
@@ -215,8 +271,10 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
   uint64_t bytes = 0;
   uint64_t missing = 0;
   bool written = true;
+  int write_error = 0;
   while (written && !interrupt.seen() && stream->Read(&chunk)) {
     written = std::fwrite(chunk.data().data(), 1, chunk.data().size(), out) == chunk.data().size();
+    if (!written) write_error = errno;
     bytes += chunk.data().size();
     missing = chunk.missing_records();
     for (const api::MissingRecords& range : chunk.missing()) {
@@ -230,12 +288,27 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
   bar.clear();
   if (!written || interrupt.seen()) context->TryCancel();
   const grpc::Status status = stream->Finish();
-  int code = interrupt.seen() ? static_cast<int>(kExitInterrupted) : connection.explain(status);
-  if (options.file.empty()) return code == kExitOk && missing > 0 ? incomplete(missing) : code;
-  written = std::ferror(out) == 0 && std::fclose(out) == 0 && written;
-  if (code == kExitOk && (!written || std::rename(temporary.c_str(), options.file.c_str()) != 0)) {
-    code =
-        complain("cannot write " + options.file + ": " + std::strerror(errno), kExitCannotCreate);
+  int code = kExitOk;
+  if (interrupt.seen()) {
+    code = kExitInterrupted;
+  } else if (written) {
+    code = explain_audit(connection, status);
+  }
+  // That standard output could not be written is said at the end of every command.
+  if (options.file.empty()) {
+    return code == kExitOk && written && missing > 0 ? incomplete(missing) : code;
+  }
+  if (std::fclose(out) != 0 && written) {
+    written = false;
+    write_error = errno;
+  }
+  if (code == kExitOk && written && std::rename(temporary.c_str(), options.file.c_str()) != 0) {
+    written = false;
+    write_error = errno;
+  }
+  if (code == kExitOk && !written) {
+    code = complain("cannot write " + options.file + ": " + std::strerror(write_error),
+                    kExitCannotCreate);
   }
   if (code != kExitOk) {
     std::remove(temporary.c_str());

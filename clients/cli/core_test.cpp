@@ -49,6 +49,20 @@ TEST(PublicKeys, WhatIsNoneSaysWhatItIs) {
   EXPECT_NE(read_public_key("/nowhere/key").problem.find("No such file"), std::string::npos);
 }
 
+TEST(Witnesses, AreCollectedInAFileWhoseLastLineCounts) {
+  EXPECT_EQ(last_line("one\ntwo\r\n\n"), "two");
+  EXPECT_EQ(last_line("one"), "one");
+  EXPECT_EQ(last_line("\n \n"), "");
+  EXPECT_EQ(last_line(""), "");
+}
+
+TEST(ShellWords, AreWhatTheShellGivesBack) {
+  EXPECT_EQ(shell_word("/elsewhere/witness.json"), "/elsewhere/witness.json");
+  EXPECT_EQ(shell_word("my file"), "'my file'");
+  EXPECT_EQ(shell_word("it's $HOME"), "'it'\\''s $HOME'");
+  EXPECT_EQ(shell_word(""), "''");
+}
+
 TEST(Printable, LetsNoControlCharacterReachTheTerminal) {
   EXPECT_EQ(printable("a\x1b[2J\x1b]0;title\x07z"), "a[2J]0;titlez");
   EXPECT_EQ(printable("over\rwrite\b\x7f"), "overwrite");

@@ -430,7 +430,7 @@ class Commands {
     auto* verify = add(audit, "verify", "recompute the whole store and compare its checkpoints",
                        [this] { return audit_verify(global_, audit_); });
     verify->add_option("--resume", audit_.resume, "what an interrupted verification printed");
-    verify->add_option("--witness", audit_.witness, "file with a line of `audit witness`");
+    verify->add_option("--witness", audit_.witness, "file whose last line `audit witness` printed");
     verify->add_option("--key", audit_.keys,
                        "an older public key: hex, or a file with it in hex or PEM");
     verify->footer(

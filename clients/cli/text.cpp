@@ -187,6 +187,24 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
   return candidates == 1 ? found : "";
 }
 
+std::string_view last_line(std::string_view text) {
+  const size_t last = text.find_last_not_of("\r\n \t");
+  if (last == std::string_view::npos) return {};
+  text = text.substr(0, last + 1);
+  return text.substr(text.rfind('\n') + 1);
+}
+
+std::string shell_word(std::string_view text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:,@%";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) {
+    return std::string(text);
+  }
+  std::string quoted = "'";
+  for (const char each : text) quoted += each == '\'' ? std::string("'\\''") : std::string(1, each);
+  return quoted + "'";
+}
+
 std::string toml_quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {

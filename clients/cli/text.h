@@ -35,6 +35,12 @@ bool is_utf8(std::string_view text);
 // that begins so. Empty if there is none.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);
 
+// The last line that is not empty, without its end; empty if there is none.
+std::string_view last_line(std::string_view text);
+
+// As a word of a shell's command line: quoted unless it is plain.
+std::string shell_word(std::string_view text);
+
 // A TOML basic string, quotes included.
 std::string toml_quoted(std::string_view text);
 
