@@ -30,6 +30,7 @@ int cancel_run(const GlobalOptions& global, const std::string& run_id, const std
 int attach_run(const GlobalOptions& global, const std::string& run_id, const std::string& approve);
 // explain.cpp; turn 0 = all
 int explain_run(const GlobalOptions& global, const std::string& run_id, int turn, bool full);
+// `seconds` 0 = without an end.
 int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds);
 
 // ---- replay.cpp

@@ -4,10 +4,12 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 namespace palyra::cli {
 
@@ -19,6 +21,18 @@ std::string to_json(const google::protobuf::Message& message, bool pretty) {
   (void)google::protobuf::util::MessageToJsonString(message, &json, options);
   while (!json.empty() && json.back() == '\n') json.pop_back();
   return json;
+}
+
+grpc::Status ask_run(Connection& connection, grpc::ClientContext& context,
+                     const api::WaitRunRequest& request, api::WaitRunResponse* response) {
+  constexpr std::chrono::milliseconds kMoment(200);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto status = connection.gateway().WaitRun(&context, request, response);
+  const std::chrono::milliseconds asked(request.timeout_ms());
+  if (status.ok() && response->timed_out()) {
+    std::this_thread::sleep_until(begin + std::min(asked, kMoment));
+  }
+  return status;
 }
 
 int complain(const std::string& sentence, int code) {
@@ -109,6 +123,9 @@ std::string Connection::sentence(const grpc::Status& status) const {
             " cannot be read by this user; run as the daemon's user or set PALYRA_TOKEN";
   } else if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED && words.empty()) {
     words = "the daemon at " + endpoint_ + " did not answer in time; see: palyra daemon logs";
+  } else if (words.empty()) {
+    words = "the call failed without a reason (gRPC status " + std::to_string(status.error_code()) +
+            "); see: palyra daemon logs";
   }
   return words;
 }

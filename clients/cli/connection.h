@@ -22,6 +22,13 @@ namespace api = palyra::gateway::v1;
 // proto3 JSON with the schema's field names; `pretty` over several lines.
 std::string to_json(const google::protobuf::Message& message, bool pretty);
 
+class Connection;
+
+// One question of WaitRun, also answered when its time is over. The daemon may say so at once of a
+// run that it does not drive: this takes a moment even then, so that it can be asked in a loop.
+grpc::Status ask_run(Connection& connection, grpc::ClientContext& context,
+                     const api::WaitRunRequest& request, api::WaitRunResponse* response);
+
 // "palyra: <sentence>" on standard error; returns `code`.
 int complain(const std::string& sentence, int code);
 
@@ -34,7 +41,7 @@ class Connection {
 
   // Headers and a deadline in seconds (0 = none).
   std::unique_ptr<grpc::ClientContext> context(int seconds = 30) const;
-  // What went wrong and what to do.
+  // What went wrong and what to do; never empty.
   std::string sentence(const grpc::Status& status) const;
   // Says it; the exit code.
   int explain(const grpc::Status& status) const;
@@ -78,7 +85,8 @@ int call_and_print(Connection& connection, Service& stub,
   return kExitOk;
 }
 
-// Follows next_page_token until the list ends; ndjson prints one element a line, json one array.
+// Follows next_page_token until the list ends or has `limit` elements; ndjson prints one element a
+// line, json one array.
 template <typename Element, typename Service, typename Request, typename Response>
 int list_and_print(
     Connection& connection, Service& stub,
@@ -97,7 +105,12 @@ int list_and_print(
     const grpc::Status status = (stub.*method)(context.get(), request, &response);
     if (!status.ok()) return connection.explain(status);
     if (output == Output::kJson && request.page_token().empty()) std::printf("[");
+    more = !response.next_page_token().empty();
     for (const Element& element : elements(response)) {
+      if (printed == limit) {
+        more = true;
+        break;
+      }
       if (output == Output::kText) {
         row(element);
       } else {
@@ -107,7 +120,6 @@ int list_and_print(
       ++printed;
     }
     request.set_page_token(response.next_page_token());
-    more = !response.next_page_token().empty();
   } while (more && printed < limit);
   if (output == Output::kJson) std::printf("]\n");
   if (output == Output::kText) finish(more);

@@ -21,6 +21,7 @@ enum ExitCode {
   kExitDamaged = 76,
   kExitNoPermission = 77,  // token missing, refused, or without the scope
   kExitConfig = 78,        // palyra.toml cannot be found or read
+  kExitTimeout = 124,      // the time of --timeout is over, as timeout(1) says it
   kExitInterrupted = 130,  // left by Ctrl-C
 };
 

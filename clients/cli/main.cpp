@@ -57,7 +57,7 @@ class Commands {
         "Exit codes: 0 done, 1 the run failed, 64 usage, 65 refused, 66 not found, 69 no "
         "daemon,\n73 and 74 cannot write, 75 waits for an approval, 76 the store is damaged, 77 no "
         "permission, 78 "
-        "configuration, 130 "
+        "configuration, 124 time over, 130 "
         "left by Ctrl-C.");
   }
 
@@ -283,7 +283,9 @@ class Commands {
         add_session(sessions, "compact", "let a model summarise all but the last six turns",
                     [this] { return compact_session(global_, id_, run_.model); });
     compact->add_option("--model,-m", run_.model, "instance/model; default: the agent's");
-    compact->footer("The turns stay; see: palyra sessions expand");
+    compact->footer(
+        "Fewer than six stay as they are if six do not fit the context.\n"
+        "The turns stay on the tape; see: palyra sessions expand");
     add_session(sessions, "expand", "show models the turns themselves again, not the summary",
                 [this] { return expand_session(global_, id_); });
     auto* pin = add_session(sessions, "pin", "a fact or rule that models always see word for word",
@@ -326,9 +328,12 @@ class Commands {
     attach->add_option("run", id_, "its id; see runs list")->required();
     add_approve(attach);
     auto* wait = add(runs, "wait", "until it has ended, or waits for somebody",
-                     [this] { return wait_run(global_, id_, seconds_); });
+                     [this] { return wait_run(global_, id_, timeout_); });
     wait->add_option("run", id_, "its id; see runs list")->required();
-    wait->add_option("--timeout", seconds_, "seconds")->check(CLI::Range(1, 86400));
+    wait->add_option("--timeout", timeout_, "seconds; default: as long as it takes")
+        ->check(CLI::Range(1, 86400));
+    wait->footer(
+        "Example:\n  palyra runs wait RUN --timeout 600\nExit code 124 if that time ends.");
     auto* save = add(runs, "export", "one file that can be replayed anywhere",
                      [this] { return export_run(global_, id_, text_); });
     save->add_option("run", id_, "its id; see runs list")->required();
@@ -540,6 +545,7 @@ class Commands {
   std::string scope_ = "once";
   int limit_ = kDefaultListLimit;
   int seconds_ = 60;
+  int timeout_ = 0;
   int back_ = 0;
   int turn_ = 0;
   int days_ = 0;

@@ -1,4 +1,5 @@
 #include "clients/cli/commands.h"
+#include "clients/cli/ctrl_c.h"
 #include "clients/cli/line_editor.h"
 #include "clients/cli/line_reader.h"
 #include "clients/cli/run_view.h"
@@ -243,7 +244,7 @@ int run(const GlobalOptions& global, const RunOptions& options) {
         "palyra approvals",
         kExitUsage);
   }
-  RunView::block_interrupts();
+  CtrlC::block();
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   if (options.detach) return detach(connection, options, text);
@@ -252,7 +253,7 @@ int run(const GlobalOptions& global, const RunOptions& options) {
 }
 
 int chat(const GlobalOptions& global, const RunOptions& options) {
-  RunView::block_interrupts();
+  CtrlC::block();
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   if (is_terminal(0)) {

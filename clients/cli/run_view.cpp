@@ -1,5 +1,6 @@
 #include "clients/cli/run_view.h"
 
+#include "clients/cli/ctrl_c.h"
 #include "clients/cli/line_reader.h"
 #include "clients/cli/terminal.h"
 #include "clients/cli/typing.h"
@@ -7,11 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <atomic>
 #include <cstdio>
-#include <signal.h>
 #include <sys/eventfd.h>
-#include <thread>
 #include <unistd.h>
 
 namespace palyra::cli {
@@ -52,49 +50,6 @@ ApproveMode approve_mode(const std::string& word) {
   return word == "deny" ? ApproveMode::kDeny : ApproveMode::kAsk;
 }
 
-// Takes SIGINT by sigtimedwait in a thread of its own, so that no handler runs inside gRPC.
-class RunView::Interrupts {
- public:
-  explicit Interrupts(std::function<void()> first) : first_(std::move(first)) {
-    thread_ = std::thread([this] { loop(); });
-  }
-  ~Interrupts() {
-    stop_ = true;
-    pthread_kill(thread_.native_handle(), SIGUSR2);
-    thread_.join();
-  }
-
- private:
-  void loop() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGUSR2);
-    int seen = 0;
-    int signal = 0;
-    while (!stop_ && sigwait(&signals, &signal) == 0) {
-      if (signal != SIGINT) continue;
-      if (++seen > 1) {
-        (void)!write(2, "\n", 1);
-        _exit(kExitInterrupted);
-      }
-      first_();
-    }
-  }
-
-  std::function<void()> first_;
-  std::atomic<bool> stop_{false};
-  std::thread thread_;
-};
-
-void RunView::block_interrupts() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGUSR2);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-}
-
 RunView::RunView(Connection& connection, ApproveMode approve)
     : connection_(connection),
       output_(connection.options().output),
@@ -113,7 +68,7 @@ int RunView::follow(const api::RunStreamRequest& first) {
   interrupted_ = eventfd(0, EFD_CLOEXEC);
   progress_ = std::make_unique<Progress>("waiting for the model");
   send(first);
-  interrupts_ = std::make_unique<Interrupts>([this] {
+  ctrl_c_ = std::make_unique<CtrlC>([this] {
     api::RunStreamRequest cancel;
     cancel.mutable_cancel()->set_reason("Ctrl-C");
     send(cancel);
@@ -127,7 +82,7 @@ int RunView::follow(const api::RunStreamRequest& first) {
   }
   if (typing_) input_ended_ = typing_->ended();
   typing_.reset();
-  interrupts_.reset();
+  ctrl_c_.reset();
   grpc::Status status = stream_->Finish();
   progress_.reset();
   close(interrupted_);
@@ -172,8 +127,9 @@ void RunView::show(const api::RunStreamEvent& event) {
       break;
     case api::RunStreamEvent::kToolProposal: {
       progress_->describe("running " + event.tool_proposal().call().name());
-      if (connection_.options().quiet) break;
+      // Also with --quiet: what comes is another answer.
       end_line();
+      if (connection_.options().quiet) break;
       const auto& call = event.tool_proposal().call();
       std::fprintf(stderr, "%s %s\n",
                    styled(Style::kCyan, "tool " + one_line(call.name()), 2).c_str(),
@@ -196,8 +152,8 @@ void RunView::show(const api::RunStreamEvent& event) {
       break;
     }
     case api::RunStreamEvent::kInputAdded: {
-      if (connection_.options().quiet) break;
       end_line();
+      if (connection_.options().quiet) break;
       const auto& added = event.input_added();
       std::fprintf(stderr, "%s %s\n",
                    styled(Style::kCyan, "message (" + queue_word(added.mode()) + ")", 2).c_str(),

@@ -36,10 +36,6 @@ class RunView {
   // Nobody types any more.
   bool input_ended() const { return input_ended_; }
 
-  // Ctrl-C: the first cancels the run, the second leaves at once with 130. Call before any thread
-  // is started.
-  static void block_interrupts();
-
   const std::string& session_id() const { return session_id_; }
   const std::string& run_id() const { return run_id_; }
 
@@ -67,8 +63,7 @@ class RunView {
   int interrupted_ = -1;    // an eventfd, readable after the first Ctrl-C
   std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<Stream> stream_;
-  class Interrupts;
-  std::unique_ptr<Interrupts> interrupts_;
+  std::unique_ptr<class CtrlC> ctrl_c_;  // cancels the run, then leaves
   std::unique_ptr<class Progress> progress_;
   OnLine on_line_;
   std::unique_ptr<class Typing> typing_;  // once the session is known

@@ -1,9 +1,11 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/connection.h"
+#include "clients/cli/ctrl_c.h"
 #include "clients/cli/run_view.h"
 #include "clients/cli/terminal.h"
 #include "clients/cli/words.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -68,8 +70,16 @@ int list_runs(const GlobalOptions& global, const std::string& session, bool acti
                    shortened(run.input_preview(), 60)});
       },
       [&](bool more) {
-        if (table.empty())
+        if (table.empty() && active) {
+          return (void)std::printf("No run is active%s. See: palyra runs list\n",
+                                   session.empty() ? "" : " in this session");
+        }
+        if (table.empty() && !session.empty()) {
+          return (void)std::printf("No runs in this session. See: palyra runs list\n");
+        }
+        if (table.empty()) {
           return (void)std::printf("No runs. Start one with: palyra run \"hello\"\n");
+        }
         table.print();
         if (more) std::fprintf(stderr, "There are more; use --limit.\n");
       });
@@ -96,13 +106,17 @@ int cancel_run(const GlobalOptions& global, const std::string& run_id, const std
   return call_and_print<Stub, api::CancelRunRequest, api::CancelRunResponse>(
       connection, connection.gateway(), &Stub::CancelRun, request,
       [](const api::CancelRunResponse& response) {
-        std::printf("%s\n", state_words(response.state(), api::WAIT_REASON_UNSPECIFIED).c_str());
+        const bool ended = response.state() == api::RUN_STATE_COMPLETED ||
+                           response.state() == api::RUN_STATE_CANCELLED ||
+                           response.state() == api::RUN_STATE_FAILED;
+        // It was told to; what it does at this moment is of no use.
+        std::printf("%s\n", ended ? state_words(response.state(), {}).c_str() : "cancelling");
         return static_cast<int>(kExitOk);
       });
 }
 
 int attach_run(const GlobalOptions& global, const std::string& run_id, const std::string& approve) {
-  RunView::block_interrupts();
+  CtrlC::block();
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::RunStreamRequest request;
@@ -114,25 +128,33 @@ int attach_run(const GlobalOptions& global, const std::string& run_id, const std
 int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const auto deadline = now() + std::chrono::seconds(seconds);
   Progress progress("waiting for run " + run_id);
   api::WaitRunResponse response;
   do {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    auto part = std::chrono::milliseconds(std::chrono::seconds(kWaitPartSeconds));
+    if (seconds > 0) {
+      part = std::min(part, std::chrono::ceil<std::chrono::milliseconds>(deadline - now()));
+    }
     api::WaitRunRequest request;
     request.set_run_id(run_id);
     request.set_until_waiting(true);
-    request.set_timeout_ms(std::clamp<int64_t>(left.count(), 1, int64_t{kWaitPartSeconds} * 1000));
+    request.set_timeout_ms(std::max<int64_t>(part.count(), 1));
     auto context = connection.context(kWaitPartSeconds + 10);
-    const auto status = connection.gateway().WaitRun(context.get(), request, &response);
+    const auto status = ask_run(connection, *context, request, &response);
     if (!status.ok()) return connection.explain(status);
-  } while (response.timed_out() && std::chrono::steady_clock::now() < deadline);
+  } while (response.timed_out() && (seconds == 0 || now() < deadline));
   progress.alive();
   if (global.output == Output::kText) {
     print_run(response.run());
   } else {
     std::printf("%s\n", to_json(response.run(), global.output == Output::kJson).c_str());
+  }
+  if (response.timed_out()) {
+    return complain("run " + run_id + " has not ended after " + counted(seconds, "second") +
+                        " and goes on; wait longer, or see: palyra runs attach " + run_id,
+                    kExitTimeout);
   }
   return code_of(response.run());
 }

@@ -2,12 +2,15 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/compare_view.h"
 #include "clients/cli/connection.h"
+#include "clients/cli/ctrl_c.h"
 #include "clients/cli/terminal.h"
 #include "clients/cli/words.h"
 
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <memory>
+#include <mutex>
 
 namespace palyra::cli {
 
@@ -16,8 +19,8 @@ namespace {
 using SessionStub = api::SessionService::Stub;
 using Gateway = api::GatewayService::Stub;
 
-// A compaction asks a model; the daemon answers earlier.
-constexpr int kWaitSeconds = 20;
+// One question of WaitRun, after which the words for what is waited for are looked at again.
+constexpr int kAskMs = 1000;
 
 int say_head(const api::Session& session) {
   std::printf("session %s\nhead %s\n", session.session_id().c_str(),
@@ -36,17 +39,66 @@ int session_call(const GlobalOptions& global, const Request& request,
                                                             method, request, text);
 }
 
-// Waits for the run that compacts; the exit code.
-int follow_compaction(Connection& connection, const std::string& run_id, api::Run* run) {
+// Waits for the run that compacts; the exit code. Ctrl-C cancels it, the second one leaves.
+int follow_compaction(Connection& connection, const api::CompactSessionResponse& started,
+                      api::Run* run) {
   Progress progress("summarising older turns");
+  std::mutex mutex;
+  std::shared_ptr<grpc::ClientContext> asking;  // guarded by mutex, as is `interrupted`
+  bool interrupted = false;
+  const CtrlC ctrl_c(
+      [&] {
+        std::lock_guard lock(mutex);
+        interrupted = true;
+        progress.describe("cancelling; Ctrl-C again to leave");
+        if (asking) asking->TryCancel();
+      },
+      [&] {
+        std::fprintf(stderr, "The compaction may go on; see: palyra runs show %s\n",
+                     started.run_id().c_str());
+      });
+  bool cancelled = false;
+  bool queued = false;
+  api::WaitRunRequest request;
+  request.set_run_id(started.run_id());
+  request.set_timeout_ms(kAskMs);
   api::WaitRunResponse response;
   do {
-    api::WaitRunRequest request;
-    request.set_run_id(run_id);
-    request.set_timeout_ms(int64_t{kWaitSeconds} * 1000);
-    auto context = connection.context(kWaitSeconds + 10);
-    const auto status = connection.gateway().WaitRun(context.get(), request, &response);
-    if (!status.ok()) return connection.explain(status);
+    bool cancel = false;
+    {
+      std::lock_guard lock(mutex);
+      cancel = interrupted && !cancelled;
+      asking = connection.context();
+    }
+    if (cancel) {
+      cancelled = true;
+      api::CancelRunRequest end;
+      end.set_run_id(started.run_id());
+      end.set_reason("Ctrl-C");
+      api::CancelRunResponse ignored;
+      const auto status = connection.gateway().CancelRun(asking.get(), end, &ignored);
+      if (!status.ok()) return connection.explain(status);
+      response.set_timed_out(true);
+      continue;
+    }
+    const auto status = ask_run(connection, *asking, request, &response);
+    if (!status.ok()) {
+      std::lock_guard lock(mutex);
+      if (!interrupted || cancelled) return connection.explain(status);
+      response.set_timed_out(true);
+      continue;
+    }
+    const bool waits = response.run().state() == api::RUN_STATE_QUEUED;
+    std::lock_guard lock(mutex);
+    if (waits == queued || interrupted) continue;
+    queued = waits;
+    progress.describe(queued ? "waiting behind another run" : "summarising older turns");
+    if (queued) {
+      std::fprintf(stderr,
+                   "The compaction, run %s, waits behind another run of the session; see: palyra "
+                   "runs list --active -s %s\n",
+                   started.run_id().c_str(), started.session_id().c_str());
+    }
   } while (response.timed_out());
   progress.alive();
   *run = response.run();
@@ -59,14 +111,19 @@ int compact(Connection& connection, const api::CompactSessionRequest& request, b
   const auto status = connection.sessions().CompactSession(context.get(), request, &started);
   if (!status.ok()) return connection.explain(status);
   api::Run run;
-  const int code = follow_compaction(connection, started.run_id(), &run);
+  const int code = follow_compaction(connection, started, &run);
   if (run.run_id().empty()) return code;
   if (connection.options().output != Output::kText && !quietly) {
     std::printf("%s\n", to_json(run, connection.options().output == Output::kJson).c_str());
   } else if (code == kExitOk) {
     std::fprintf(quietly ? stderr : stdout, "%s\n", printable(run.text()).c_str());
+  } else if (run.state() == api::RUN_STATE_CANCELLED) {
+    std::fprintf(stderr, "Cancelled.\n");
   } else {
-    complain(run.failure().message(), code);
+    complain(run.failure().message().empty()
+                 ? "the compaction failed; see: palyra runs show " + run.run_id()
+                 : run.failure().message(),
+             code);
   }
   return code;
 }
@@ -249,6 +306,7 @@ int list_pins(const GlobalOptions& global, const std::string& session_id) {
 
 int compact_session(const GlobalOptions& global, const std::string& session_id,
                     const std::string& model) {
+  CtrlC::block();
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::CompactSessionRequest request;

@@ -168,6 +168,61 @@ TEST_F(CliTest, CtrlCAtAQuestionCancelsTheRunToo) {
   EXPECT_FALSE(written("out.txt"));
 }
 
+// Behind a run that waits for an approval.
+TEST_F(CliTest, ACompactionThatWaitsSaysSoAndCtrlCCancelsIt) {
+  const json waiting = waiting_run();
+  const std::string session = waiting["session_id"];
+  for (const bool chat : {false, true}) {
+    const auto screen = chat ? terminal({"chat", "--session", session}, {"NO_COLOR=1"})
+                             : terminal({"sessions", "compact", session});
+    if (chat) {
+      ASSERT_TRUE(screen->wait_for("> "));
+      screen->type("/compact\n");
+    }
+    ASSERT_TRUE(screen->wait_for("waits behind another run")) << screen->shown();
+    ASSERT_TRUE(screen->wait_for("runs list --active -s " + session)) << screen->shown();
+    screen->type("\x03");
+    ASSERT_TRUE(screen->wait_for("Cancelled.")) << screen->shown();
+    if (chat) {
+      ASSERT_TRUE(screen->wait_for("> ")) << screen->shown();
+      EXPECT_EQ(screen->leave_by("\x15\x04"), 1) << screen->shown();
+    } else {
+      EXPECT_EQ(screen->finish(), 1) << screen->shown();
+    }
+  }
+  EXPECT_EQ(daemon_.cli({"runs", "show", waiting["run_id"]}).exit_code, 0);
+  const auto left = json::parse(daemon_.cli({"-o", "json", "runs", "list", "--active"}).out);
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0]["run_id"], waiting["run_id"]);
+}
+
+TEST_F(CliTest, TheSecondCtrlCLeavesACompactionAndSaysItsRun) {
+  const std::string session = waiting_run()["session_id"];
+  const auto screen = terminal({"sessions", "compact", session});
+  ASSERT_TRUE(screen->wait_for("waits behind another run")) << screen->shown();
+  daemon_.freeze();
+  screen->type("\x03");
+  EXPECT_TRUE(screen->wait_for("Ctrl-C again to leave")) << screen->shown();
+  screen->type("\x03");
+  EXPECT_EQ(screen->finish(), 130) << screen->shown();
+  EXPECT_THAT(screen->shown(), HasSubstr("may go on; see: palyra runs show 0"));
+  daemon_.thaw();
+}
+
+TEST_F(CliTest, QuietStillKeepsTwoAnswersApart) {
+  const std::string session =
+      json::parse(daemon_.cli({"-o", "json", "sessions", "new"}).out)["session_id"];
+  const auto screen = terminal({"--quiet", "run", "--session", session, "please hang"});
+  ASSERT_TRUE(screen->wait_for("I think")) << screen->shown();
+  ASSERT_EQ(
+      daemon_
+          .cli({"run", "--detach", "--session", session, "--queue", "interrupt", "/echo stopped"})
+          .exit_code,
+      0);
+  EXPECT_EQ(screen->finish(), 0) << screen->shown();
+  EXPECT_THAT(screen->shown(), HasSubstr("\nstopped\r\n"));
+}
+
 TEST_F(CliTest, TheSecondCtrlCLeavesADaemonThatDoesNotAnswer) {
   const auto screen = terminal({"run", "please hang"});
   ASSERT_TRUE(screen->wait_for("I think")) << screen->shown();

@@ -285,6 +285,27 @@ TEST_F(CliTest, ADetachedRunGoesOnAndCanBeWaitedFor) {
             daemon_.cli({"run", "--detach", "hello", "--idempotency-key", "k"}).out);
 }
 
+TEST_F(CliTest, AWaitThatRunsOutOfTimeSaysSoWithACodeOfItsOwn) {
+  const Finished run = daemon_.cli({"run", "--detach", "-o", "json", "please hang"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const std::string run_id = json::parse(run.out)["run_id"];
+  const Finished waited = daemon_.cli({"runs", "wait", run_id, "--timeout", "1"});
+  EXPECT_EQ(waited.exit_code, 124) << waited.err;
+  EXPECT_THAT(waited.err, HasSubstr("has not ended after 1 second"));
+  EXPECT_EQ(daemon_.cli({"runs", "cancel", run_id}).out, "cancelling\n");
+  EXPECT_EQ(daemon_.cli({"runs", "wait", run_id}).exit_code, 1);
+  EXPECT_EQ(daemon_.cli({"runs", "cancel", run_id}).out, "cancelled\n");
+  EXPECT_THAT(daemon_.cli({"runs", "list", "--active"}).out, HasSubstr("No run is active."));
+}
+
+TEST_F(CliTest, ASearchPrintsNoMoreThanItsLimit) {
+  // Titles and what was said are found apart.
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(daemon_.cli({"run", "/echo heron"}).exit_code, 0);
+  const Finished found = daemon_.cli({"sessions", "search", "heron", "--limit", "1"});
+  EXPECT_EQ(lines_of(found.out).size(), 2U) << "a head and one line\n" << found.out;
+  EXPECT_THAT(found.err, HasSubstr("There are more"));
+}
+
 TEST_F(CliTest, ChatFromAPipeIsOneSession) {
   const Finished chat = daemon_.cli({"chat"}, "/echo one\n\n/echo two\n");
   EXPECT_EQ(chat.exit_code, 0) << chat.err;
