@@ -2,6 +2,7 @@
 #pragma once
 
 #include "clients/audit_verify/gaps.h"
+#include "clients/audit_verify/lines.h"
 #include "clients/audit_verify/primitives.h"
 
 #include <nlohmann/json_fwd.hpp>
@@ -17,27 +18,7 @@
 
 namespace palyra::audit_verify {
 
-// A checkpoint without its heads. Bytes, not hex.
-struct Link {
-  uint64_t number = 0;
-  std::string previous;
-  uint64_t position = 0;
-  int64_t time_ms = 0;
-  uint64_t streams = 0;
-  std::string heads_digest;
-  std::string public_key;
-  std::string signature;
-
-  std::string signed_bytes() const;
-};
-// From the object behind "checkpoint"; nothing if a field is missing or has the wrong form.
-std::optional<Link> read_link(const nlohmann::json& body);
-// From a line {"checkpoint": {...}}.
-std::optional<Link> read_witness(const std::string& line);
-
-// Refuses what could cost more than it is worth: nothing of a line is trusted.
-constexpr size_t kMaxLine = size_t{32} << 20;
-constexpr int kMaxDepth = 16;
+// More are refused.
 constexpr size_t kMaxStreams = 20'000'000;
 // Files that are named of one stream.
 constexpr size_t kMaxNamed = 20;
