@@ -2,6 +2,7 @@
 #include "palyra/plugin.hpp"
 
 #include "plugins/journal/backup/disk_keeper.h"
+#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/config.h"
 #include "plugins/journal/service.h"
 #include "plugins/journal/sqlite/store.h"
@@ -62,6 +63,9 @@ class JournalPlugin : public Plugin {
     store_ = std::move(*opened);
     service_->open(store_, keeper_);
     host().info("the journal is open", {{"path", config_.path}});
+    if (Status apart = backup::check_apart(config_.backup_dir, config_.segments_dir); !apart.ok()) {
+      host().warn("no backups can be made", {{"why", apart.message()}});
+    }
     sweep_in(kHour);
     check_in(kCheckAfter);
     return {};
