@@ -124,6 +124,10 @@ TEST_F(AuditTest, AStoreThatWasChangedByHandIsFoundAndLocated) {
   EXPECT_THAT(said.out, HasSubstr("verified"));
   said = daemon_.cli({"audit", "verify", "-o", "json"});
   EXPECT_TRUE(json::parse(said.out, nullptr, false).value("ok", false)) << said.out;
+  const std::string kept = witness("witness.json");
+  said = daemon_.cli({"audit", "verify", "--witness", kept, "--resume", "99999999.1.0.0.0.0"});
+  EXPECT_EQ(said.exit_code, 65) << "nothing was looked at: " << said.out;
+  EXPECT_THAT(said.err, Not(HasSubstr("Go on with")));
 
   tamper(
       "UPDATE payload SET data=CAST('x' AS BLOB) WHERE position=(SELECT r.position FROM record r "
@@ -131,6 +135,8 @@ TEST_F(AuditTest, AStoreThatWasChangedByHandIsFoundAndLocated) {
   said = daemon_.cli({"audit", "verify"});
   EXPECT_EQ(said.exit_code, 76) << said.out << said.err;
   EXPECT_THAT(said.out, HasSubstr("record 2 payload does not match its digest"));
+  said = daemon_.cli({"audit", "verify", "-o", "json"});
+  EXPECT_FALSE(json::parse(said.out, nullptr, false).value("ok", true)) << said.out;
 
   // Among the newest records it is found at the start already, and the journal is not used.
   ASSERT_EQ(daemon_.stop(), 0);
@@ -199,12 +205,14 @@ TEST_F(AuditTest, AStreamThatWasTakenOutWholeIsMissed) {
 }
 
 TEST_F(AuditTest, ARollBackIsFoundWithAWitnessAndOnlyThen) {
+  const std::string first = slurp(witness("first.json"));
   ASSERT_EQ(daemon_.stop(), 0);
   const std::string older = file("older.sqlite");
   fs::copy_file(journal(), older);
   ASSERT_TRUE(daemon_.start()) << daemon_.log();
   ASSERT_EQ(daemon_.cli({"run", "/echo three"}).exit_code, 0);
-  const std::string kept = witness("witness.json");
+  // As witnesses are collected: the newest is the last line.
+  const std::string kept = files_.write("witness.json", first + slurp(witness("newest.json")));
   EXPECT_EQ(daemon_.cli({"audit", "verify", "--witness", kept}).exit_code, 0);
   ASSERT_EQ(daemon_.stop(), 0);
 
