@@ -201,7 +201,7 @@ Task<void> Clients::compare(Daemon& daemon, std::string session_id) {
       request.set_page_token(page->next_page_token());
     } while (!request.page_token().empty());
     std::reverse(found.begin(), found.end());
-    if (found != (all ? talk.turns : observer_.tree.path(talk.head))) {
+    if (found != (all ? observer_.tree.all_turns(session_id) : observer_.tree.path(talk.head))) {
       scene_.violate(kTree, "other turns are listed of session " + session_id);
     }
   }

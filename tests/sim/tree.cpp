@@ -40,6 +40,21 @@ std::vector<std::string> Tree::path(const std::string& head) const {
   return out;
 }
 
+std::vector<std::string> Tree::all_turns(const std::string& session_id) const {
+  std::vector<std::string> out;
+  uint64_t up_to = UINT64_MAX;
+  for (const Talk* talk = this->talk(session_id); talk != nullptr;) {
+    for (auto turn = talk->turns.rbegin(); turn != talk->turns.rend(); ++turn) {
+      if (turns_.at(*turn).seq <= up_to) out.push_back(*turn);
+    }
+    if (talk->branched_from.seq() == 0) break;
+    up_to = talk->branched_from.seq();
+    talk = this->talk(talk->branched_from.session_id());
+  }
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
 std::string Tree::run_of(uint64_t message) const {
   const auto found = messages_.find(message);
   return found == messages_.end() ? "" : found->second;

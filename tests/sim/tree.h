@@ -77,6 +77,8 @@ class Tree {
   const Turn& turn(const std::string& turn_id) const { return turns_.at(turn_id); }
   // Turns that lead to this one, oldest first.
   std::vector<std::string> path(const std::string& head) const;
+  // Of the session's own tape and of those that it was branched from, up to there; oldest first.
+  std::vector<std::string> all_turns(const std::string& session_id) const;
   // The run that has the message; empty if none does.
   std::string run_of(uint64_t message) const;
   // Of all summaries that any record names.
