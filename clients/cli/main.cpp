@@ -504,6 +504,10 @@ class Commands {
     auto* position = restore->add_option("--to-position", restore_.to_position,
                                          "the newest record to have; needs the archive");
     auto* latest = restore->add_flag("--to-latest", restore_.to_latest, "all that was archived");
+    // An unset variable of a script is no wish for another target.
+    const auto given = [](const std::string& text) { return text.empty() ? "needs a value" : ""; };
+    time->check(given);
+    position->check(given);
     time->excludes(position)->excludes(latest);
     position->excludes(latest);
     restore->add_flag("--force", restore_.force, "put a store that is there aside; it is kept");

@@ -3,6 +3,7 @@
 
 #include "plugins/journal/backup/disk_keeper.h"
 #include "plugins/journal/backup/segments.h"
+#include "plugins/journal/backup/restore.h"
 #include "plugins/journal/config.h"
 #include "plugins/journal/service.h"
 #include "plugins/journal/sqlite/store.h"
@@ -52,6 +53,7 @@ class JournalPlugin : public Plugin {
                                      .segments_dir = config_.segments_dir},
                                     host().clock(), host().random());
     if (!opened) return opened.status();
+    backup::remove_draft(config_.path);
     keeper_ = std::make_shared<backup::DiskKeeper>(
         backup::KeeperOptions{.store = config_.path,
                               .directory = config_.backup_dir,

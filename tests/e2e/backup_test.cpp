@@ -140,6 +140,10 @@ TEST_F(BackupE2e, BadWordsAreRefusedInASentence) {
   EXPECT_EQ(daemon_.cli({"backup", "create"}).exit_code, 69);
   EXPECT_EQ(daemon_.cli({"backup", "restore", "twice", "--force"}).exit_code, 1);
   EXPECT_EQ(daemon_.cli({"backup", "restore", "--to-time", "yesterday"}).exit_code, 65);
+  for (const std::string wrong : {"0", "-5"}) {
+    EXPECT_EQ(daemon_.cli({"backup", "restore", "--to-position", wrong, "--force"}).exit_code, 65);
+  }
+  EXPECT_EQ(daemon_.cli({"backup", "restore", "--to-time", "", "--force"}).exit_code, 64);
   EXPECT_TRUE(daemon_.start()) << "and the store is untouched: " << daemon_.log();
 }
 
@@ -176,6 +180,31 @@ TEST_F(ArchiveE2e, AnyMomentSinceTheBackupAfterAKill) {
   ASSERT_TRUE(daemon_.start()) << daemon_.log();
   EXPECT_EQ(sessions(), 2u);
   EXPECT_EQ(daemon_.stop(), 0);
+}
+
+TEST_F(ArchiveE2e, TheLatestIsNeverOlderThanTheBackupAndAGapIsTold) {
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  say("one");
+  EXPECT_EQ(daemon_.stop(), 0);
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  say("two");
+  const Json night = parsed(daemon_.cli({"backup", "create", "--name", "night", "-o", "json"}));
+  EXPECT_THAT(told("backups"), HasSubstr("1 in "));
+  daemon_.kill_now();
+  for (const std::string file : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(daemon_.state_dir() + "/journal/journal.sqlite" + file);
+  }
+  const Finished latest = daemon_.cli({"backup", "restore", "--to-latest", "-o", "json"});
+  EXPECT_EQ(latest.exit_code, 0) << latest.err;
+  EXPECT_GE(Json::parse(latest.out)["position"], std::stoull(night["position"].get<std::string>()));
+  ASSERT_TRUE(daemon_.start()) << daemon_.log();
+  EXPECT_EQ(sessions(), 2u);
+  say("three");
+  EXPECT_THAT(told("backups"), HasSubstr("the newest backup, night, does not lead to now"));
+  EXPECT_EQ(daemon_.stop(), 0);
+  const Finished gap = daemon_.cli({"backup", "restore", "--to-latest", "--force"});
+  EXPECT_EQ(gap.exit_code, 76);
+  EXPECT_THAT(gap.err, HasSubstr("the archive has a gap after"));
 }
 
 }  // namespace

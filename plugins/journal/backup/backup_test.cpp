@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -276,6 +277,34 @@ TEST_F(BackupTest, ARestoreMakesAStoreWhereThereWasNone) {
   v1::GetBlobRequest get;
   get.set_digest(digest::sha256("blob"));
   EXPECT_EQ(store_.get_blob(get)->data(), "blob");
+}
+
+TEST_F(BackupTest, ARestoreByRootIsTheDirectorysOwners) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root gives files away";
+  write_some(3);
+  ASSERT_TRUE(create("b").ok());
+  const std::string state = directory_.path() + "/state";
+  std::filesystem::create_directory(state);
+  ASSERT_EQ(::chown(state.c_str(), 12345, 12346), 0);
+  // A restore that was killed left this; the owner made a link to what is not the owner's.
+  std::ofstream(state + "/journal.sqlite.restoring") << "half";
+  const std::string others = directory_.path() + "/others";
+  std::ofstream(others) << "root's";
+  std::filesystem::create_hard_link(others, state + "/journal.sqlite.lock");
+  RestoreOptions options;
+  options.store = state + "/journal.sqlite";
+  options.file = file("b");
+  options.wall_ns = kWallMs * 1'000'000;
+  ASSERT_TRUE(backup::restore(options).ok());
+  struct stat info {};
+  ASSERT_EQ(::stat(options.store.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 12345u);
+  EXPECT_EQ(info.st_gid, 12346u);
+  ASSERT_EQ(::stat(others.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0u);
+  std::ofstream(options.store + ".restoring-journal") << "half";
+  remove_draft(options.store);
+  EXPECT_FALSE(files::exists(options.store + ".restoring-journal"));
 }
 
 TEST_F(BackupTest, AFenceOfBeforeTheRestoreNeverHoldsAgain) {

@@ -75,7 +75,7 @@ class RollForward {
   // Whether the backup as it is is the target, or as near to it as one can tell.
   bool at_target() const {
     return (target_.kind == Target::Kind::kPosition && base_.position == target_.position) ||
-           (target_.kind == Target::Kind::kTime && base_.newest_wall_ns == target_.wall_ns);
+           (target_.kind == Target::Kind::kTime && ms(base_.newest_wall_ns) == ms(target_.wall_ns));
   }
 
   // True once the target is reached inside this segment. The first `frames` of it are in the
@@ -145,10 +145,10 @@ class RollForward {
       return Status(Code::kDataLoss,
                     "the archive ends before this backup; restore the backup as it is");
     }
-    const bool there =
-        complete || target_.kind == Target::Kind::kLatest ||
-        (target_.kind == Target::Kind::kPosition ? reached_.position >= target_.position
-                                                 : reached_.newest_wall_ns >= target_.wall_ns);
+    const bool there = complete || target_.kind == Target::Kind::kLatest ||
+                       (target_.kind == Target::Kind::kPosition
+                            ? reached_.position >= target_.position
+                            : ms(reached_.newest_wall_ns) >= ms(target_.wall_ns));
     if (!there) {
       const Status status = out_of_range("lies behind what is archived;");
       return lacks.empty() ? status : Status(status.code(), status.message() + "; " + lacks);
@@ -160,9 +160,11 @@ class RollForward {
  private:
   bool beyond(const Place& place) const {
     if (target_.kind == Target::Kind::kPosition) return place.position > target_.position;
-    if (target_.kind == Target::Kind::kTime) return place.newest_wall_ns > target_.wall_ns;
+    if (target_.kind == Target::Kind::kTime) return ms(place.newest_wall_ns) > ms(target_.wall_ns);
     return false;
   }
+  // What is shown, and named again as a target.
+  static int64_t ms(int64_t wall_ns) { return wall_ns / 1'000'000; }
 
   Status out_of_range(const char* words) const {
     const std::string wanted = target_.kind == Target::Kind::kPosition
@@ -173,7 +175,9 @@ class RollForward {
                 std::to_string(base_.position) + " (" + utc(base_.newest_wall_ns) +
                 ") to position " + std::to_string(std::max(base_.position, reached_.position)) +
                 " (" + utc(std::max(base_.newest_wall_ns, reached_.newest_wall_ns)) +
-                (target_.kind == Target::Kind::kPosition || !beyond(base_) ? ")" : ") and on")};
+                (target_.kind == Target::Kind::kPosition || !beyond(base_)
+                     ? ")"
+                     : ") and on" + std::string(kClock))};
   }
 
   // With the log up to `end` and without changing the database.

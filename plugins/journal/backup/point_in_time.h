@@ -2,23 +2,12 @@
 #pragma once
 
 #include "palyra/status.hpp"
+#include "plugins/journal/backup/target.h"
 
 #include <cstdint>
 #include <string>
 
 namespace palyra::journal::backup {
-
-struct Target {
-  enum class Kind {
-    kBackup,    // the state of the backup
-    kLatest,    // the end of the archive
-    kPosition,  // `position` is the newest record's at most
-    kTime,      // no record is stamped later than `wall_ns`
-  };
-  Kind kind = Kind::kBackup;
-  uint64_t position = 0;
-  int64_t wall_ns = 0;
-};
 
 // Where a store is.
 struct Place {

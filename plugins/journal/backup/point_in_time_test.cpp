@@ -170,7 +170,7 @@ TEST_F(PointInTimeTest, ATargetOutsideIsRefusedWithThePossibleRange) {
   const std::string end = "to position " + std::to_string(moments_.back().position);
   for (const Target& target :
        {at_position(base.position - 1), at_position(moments_.back().position + 100),
-        at_time(moments_.front().wall_ns), at_time(moments_.back().wall_ns + 1)}) {
+        at_time(moments_.front().wall_ns), at_time(moments_.back().wall_ns + 1'000'000)}) {
     const Status status = restore("base", target).status();
     EXPECT_EQ(status.code(), Code::kOutOfRange) << status.to_string();
     EXPECT_NE(status.message().find(range), std::string::npos) << status.to_string();
@@ -245,6 +245,63 @@ TEST_F(PointInTimeTest, ABackupThatTheArchiveCouldNotFollowSaysSo) {
   const auto restored = restore("alone", {});
   ASSERT_TRUE(restored.ok()) << restored.status().to_string();
   expect_moment(moments_.back());
+}
+
+TEST_F(PointInTimeTest, ATimeIsCutAsItIsShown) {
+  open();
+  store_.clock.advance(345);  // no whole millisecond
+  write(1);
+  create("base");
+  // What verify prints, given back.
+  const auto shown = time_target(utc(moments_.back().wall_ns));
+  ASSERT_TRUE(shown.ok()) << shown.status().to_string();
+  ASSERT_LT(shown->wall_ns, moments_.back().wall_ns);
+  write(1);
+  store_.close();
+  ASSERT_TRUE(restore("base", *shown).ok());
+  const auto end = restore("base", *time_target(utc(moments_.back().wall_ns)));
+  ASSERT_TRUE(end.ok()) << end.status().to_string();
+  expect_moment(moments_.back());
+}
+
+TEST_F(PointInTimeTest, AClockThatWasAheadIsForgottenAndPositionsHelpBefore) {
+  constexpr int64_t kYear = 365 * 24 * 3600 * kNanosPerSecond;
+  open();
+  store_.clock.advance(kYear);
+  ASSERT_TRUE(store_.commit(Commit().append("s", "from the future")).ok());
+  store_.clock.advance(-kYear);
+  ASSERT_TRUE(store_.commit(Commit().append("s", "now")).ok());
+  create("young");
+  const Status ahead = restore("young", at_time(store_.clock.wall_now())).status();
+  EXPECT_EQ(ahead.code(), Code::kOutOfRange);
+  EXPECT_NE(ahead.message().find("--to-position"), std::string::npos) << ahead.to_string();
+  for (int i = 0; i < 10; ++i) {
+    Commit commit;
+    for (int j = 0; j < 100; ++j) commit.append("s", "x");
+    ASSERT_TRUE(store_.commit(commit).ok());
+  }
+  create("old");
+  write(1);
+  store_.close();
+  const auto restored = restore("old", at_time(moments_.back().wall_ns));
+  ASSERT_TRUE(restored.ok()) << restored.status().to_string();
+  EXPECT_EQ(restored->place.position, moments_.back().position);
+}
+
+TEST(TargetTest, WhatIsNoTargetIsRefused) {
+  EXPECT_EQ(position_target("67")->position, 67u);
+  for (const std::string text :
+       {"", "0", "-5", "+5", "5x", " 5", "18446744073709551616", "latest"}) {
+    EXPECT_EQ(position_target(text).status().code(), Code::kInvalidArgument) << text;
+  }
+  EXPECT_EQ(time_target("2026-01-31T12:00:05.25Z")->wall_ns, 1'769'860'805'250'000'000);
+  EXPECT_EQ(utc(time_target("2261-12-31T23:59:59Z")->wall_ns), "2261-12-31T23:59:59.000Z");
+  for (const std::string text :
+       {"", "Z", "yesterday", "2300-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
+        "1969-12-31T23:59:59Z", "2026-02-30T00:00:00Z", "2026-01-31T12:00:05.Z",
+        "2026-01-31T12:00:05.1234567890Z"}) {
+    EXPECT_EQ(time_target(text).status().code(), Code::kInvalidArgument) << text;
+  }
 }
 
 TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -18,6 +20,8 @@ namespace palyra::journal::backup {
 namespace {
 
 using sqlite::Database;
+
+constexpr char kDraft[] = ".restoring";
 
 files::Progress step(const Steps& steps, const char* what) {
   if (!steps) return {};
@@ -98,18 +102,40 @@ Status forget_leases(Database& db, int64_t wall_ns) {
 // The restored store under its temporary name; removed unless it gets its own.
 class Draft {
  public:
-  explicit Draft(const std::string& store) : path_(store + ".restoring") { remove(); }
-  ~Draft() { remove(); }
+  explicit Draft(const std::string& store) : store_(store) { remove_draft(store_); }
+  ~Draft() { remove_draft(store_); }
   Draft(const Draft&) = delete;
   const std::string& path() const { return path_; }
 
  private:
-  void remove() {
-    for (const char* suffix : {"", "-wal", "-shm", "-journal"}) (void)files::remove(path_ + suffix);
-  }
-
-  const std::string path_;
+  const std::string store_;
+  const std::string path_ = store_ + kDraft;
 };
+
+// Root may restore the store of a daemon that is not root: what root made there is the daemon's.
+void give_to_owner_of(const std::string& directory, const std::vector<std::string>& paths) {
+  struct stat owner {};
+  if (::geteuid() != 0 || ::stat(directory.c_str(), &owner) != 0) return;
+  for (const std::string& path : paths) {
+    // A second name of a file, or a link, may be somebody's who has the directory.
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat is {};
+    if (fd >= 0 && ::fstat(fd, &is) == 0 && is.st_uid == 0 &&
+        (S_ISDIR(is.st_mode) || (S_ISREG(is.st_mode) && is.st_nlink == 1))) {
+      (void)!::fchown(fd, owner.st_uid, owner.st_gid);
+    }
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+std::vector<std::string> entries(const std::string& directory) {
+  std::vector<std::string> found;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, none)) {
+    found.push_back(entry.path());
+  }
+  return found;
+}
 
 // Keeps the store that is there under another name, complete: first all of its log goes into it.
 // One that is damaged keeps its log beside it.
@@ -144,6 +170,12 @@ Result<std::string> put_aside(const RestoreOptions& options) {
 }
 
 }  // namespace
+
+void remove_draft(const std::string& store) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    (void)files::remove(store + kDraft + suffix);
+  }
+}
 
 Result<Verified> verify(const std::string& file, const Steps& steps) {
   const Result<Backup> backup = open_backup(file);
@@ -235,6 +267,9 @@ Result<Restored> restore(const RestoreOptions& options, const Steps& steps) {
     if (status.ok()) status = files::remove(options.store + "-shm");
     if (!status.ok()) return status;
   }
+  give_to_owner_of(store_directory, {draft.path(), options.store + ".lock", restored.segments});
+  give_to_owner_of(restored.segments, entries(restored.segments));
+  give_to_owner_of(options.archive, entries(options.archive));
   status = sqlite::WalArchive::forget(options.store);
   if (status.ok()) status = files::rename(draft.path(), options.store);
   if (!status.ok()) return status;

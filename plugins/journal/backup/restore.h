@@ -52,4 +52,7 @@ struct Restored {
 // `force`. Otherwise as verify() and roll_forward(). Blocks.
 Result<Restored> restore(const RestoreOptions& options, const Steps& steps = {});
 
+// Takes away what a restore that was killed has left beside the store. The caller has it locked.
+void remove_draft(const std::string& store);
+
 }  // namespace palyra::journal::backup

@@ -4,6 +4,7 @@
 #include "plugins/journal/backup/create.h"
 #include "plugins/journal/backup/restore.h"
 #include "plugins/journal/backup/segments.h"
+#include "plugins/journal/backup/target.h"
 #include "plugins/journal/sqlite/wal_archive.h"
 
 #include <CLI/CLI.hpp>
@@ -47,37 +48,6 @@ int exit_code(const Status& status) {
   }
 }
 
-// "2026-01-31T12:00:05Z" in UTC, "2026-01-31 12:00:05" or "2026-01-31" here; fractions may follow
-// the seconds.
-Result<int64_t> parse_time(std::string text) {
-  const Status wrong(Code::kInvalidArgument, "\"" + text +
-                                                 "\" is no time; write 2026-01-31T12:00:05Z (UTC) "
-                                                 "or \"2026-01-31 12:00:05\" (local)");
-  const bool utc_given = !text.empty() && text.back() == 'Z';
-  if (utc_given) text.pop_back();
-  int64_t nanos = 0;
-  if (const size_t dot = text.find('.'); dot != std::string::npos) {
-    std::string digits = text.substr(dot + 1);
-    if (digits.empty() || digits.size() > 9 ||
-        digits.find_first_not_of("0123456789") != std::string::npos) {
-      return wrong;
-    }
-    digits.resize(9, '0');
-    nanos = std::stoll(digits);
-    text.resize(dot);
-  }
-  for (const char* format :
-       {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
-    std::tm parts{};
-    parts.tm_isdst = -1;
-    const char* const end = ::strptime(text.c_str(), format, &parts);
-    if (end == nullptr || *end != '\0') continue;
-    const std::time_t seconds = utc_given ? ::timegm(&parts) : std::mktime(&parts);
-    return int64_t{seconds} * 1'000'000'000 + nanos;
-  }
-  return wrong;
-}
-
 std::string size_words(uint64_t bytes) {
   char text[32];
   if (bytes < uint64_t{10} << 20) {
@@ -109,11 +79,11 @@ class Tool {
     auto* back = app_.add_subcommand("restore", "bring a backup back; no daemon may run");
     back->add_option("backup", name_,
                      "a name in --backups, or a file; default: the newest that fits");
-    auto* position = back->add_option("--to-position", position_, "the newest record to have");
-    auto* time = back->add_option("--to-time", time_, "such as 2026-01-31T12:00:05Z");
+    to_position_ = back->add_option("--to-position", position_, "the newest record to have");
+    to_time_ = back->add_option("--to-time", time_, "such as 2026-01-31T12:00:05Z");
     auto* latest = back->add_flag("--to-latest", latest_, "everything that is archived");
-    position->excludes(time)->excludes(latest);
-    time->excludes(latest);
+    to_position_->excludes(to_time_)->excludes(latest);
+    to_time_->excludes(latest);
     back->add_flag("--force", force_, "put a store that is there aside; it is kept");
     back->callback([this] { action_ = [this] { return bring_back(); }; });
     auto* old = app_.add_subcommand("prune", "remove the oldest backups, and logs older than all");
@@ -237,19 +207,10 @@ class Tool {
   }
 
   Result<Target> target() const {
-    Target target;
-    if (latest_) target.kind = Target::Kind::kLatest;
-    if (position_ != 0) {
-      target.kind = Target::Kind::kPosition;
-      target.position = position_;
-    }
-    if (!time_.empty()) {
-      const auto wall = parse_time(time_);
-      if (!wall.ok()) return wall.status();
-      target.kind = Target::Kind::kTime;
-      target.wall_ns = *wall;
-    }
-    return target;
+    if (latest_) return Target{.kind = Target::Kind::kLatest};
+    if (to_position_->count() > 0) return position_target(position_);
+    if (to_time_->count() > 0) return time_target(time_);
+    return Target{};
   }
 
   // The newest backup that is not beyond the target.
@@ -266,7 +227,8 @@ class Tool {
     }
     return Status(all->empty() ? Code::kNotFound : Code::kOutOfRange,
                   all->empty() ? "there is no backup in " + backups_
-                               : "every backup in " + backups_ + " is younger than that");
+                               : "every backup in " + backups_ + " is younger than that" +
+                                     (target.kind == Target::Kind::kTime ? kClock : ""));
   }
 
   Status bring_back() {
@@ -322,9 +284,16 @@ class Tool {
 
   // The store is restored, and is not all that was asked for.
   Status lacking(const Restored& restored) {
-    if (restored.lacks.empty()) return {};
+    std::string what = restored.lacks;
+    if (const size_t count = restored.missing_segments.size(); count > 0) {
+      what += (what.empty() ? "" : "; ") + std::to_string(count) +
+              " archived segments are missing, and their streams begin later until the files are "
+              "in " +
+              restored.segments;
+    }
+    if (what.empty()) return {};
     code_ = kLacking;
-    return {Code::kDataLoss, "the store is restored, but not up to its end: " + restored.lacks};
+    return {Code::kDataLoss, "the store is restored, but not all of it: " + what};
   }
 
   // Where the store has its own archived segments; empty if no store is known.
@@ -366,8 +335,9 @@ class Tool {
   CLI::App app_{"Backups of a Palyra store, without a daemon.", "palyra-store"};
   std::string output_ = "text";
   bool quiet_ = false;
-  std::string backups_, archive_, segments_, store_, name_, time_;
-  uint64_t position_ = 0;
+  std::string backups_, archive_, segments_, store_, name_, time_, position_;
+  CLI::Option* to_position_ = nullptr;
+  CLI::Option* to_time_ = nullptr;
   bool latest_ = false;
   bool force_ = false;
   size_t keep_ = 0;
