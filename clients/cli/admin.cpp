@@ -139,8 +139,8 @@ nlohmann::ordered_json places(const GlobalOptions& global) {
 int list_agents(const GlobalOptions& global) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
-  return call_and_print<Gateway, api::ListAgentsRequest, api::ListAgentsResponse>(
-      connection, connection.gateway(), &Gateway::ListAgents, {},
+  return call_and_list<api::Agent, Gateway, api::ListAgentsRequest, api::ListAgentsResponse>(
+      connection, connection.gateway(), &Gateway::ListAgents, {}, &api::ListAgentsResponse::agents,
       [](const api::ListAgentsResponse& response) {
         Table table({"AGENT", "MODEL", "TOOLS", "WORKSPACE"});
         for (const auto& agent : response.agents()) {
@@ -189,8 +189,8 @@ int list_models(const GlobalOptions& global, bool probe) {
 int list_plugins(const GlobalOptions& global) {
   Connection connection(global);
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
-  return call_and_print<Admin, api::ListPluginsRequest, api::ListPluginsResponse>(
-      connection, connection.admin(), &Admin::ListPlugins, {},
+  return call_and_list<api::Plugin, Admin, api::ListPluginsRequest, api::ListPluginsResponse>(
+      connection, connection.admin(), &Admin::ListPlugins, {}, &api::ListPluginsResponse::plugins,
       [](const api::ListPluginsResponse& response) {
         Table table({"INSTANCE", "PLUGIN", "VERSION", "PROVIDES", "STATE"});
         for (const auto& plugin : response.plugins()) {

@@ -85,6 +85,26 @@ int call_and_print(Connection& connection, Service& stub,
   return kExitOk;
 }
 
+// The same for a list that comes whole: with ndjson one element a line.
+template <typename Element, typename Service, typename Request, typename Response>
+int call_and_list(Connection& connection, Service& stub,
+                  grpc::Status (Service::*method)(grpc::ClientContext*, const Request&, Response*),
+                  const Request& request,
+                  const google::protobuf::RepeatedPtrField<Element>& (Response::*elements)() const,
+                  const std::function<int(const Response&)>& text) {
+  if (connection.options().output != Output::kNdjson) {
+    return call_and_print<Service, Request, Response>(connection, stub, method, request, text);
+  }
+  auto context = connection.context();
+  Response response;
+  const grpc::Status status = (stub.*method)(context.get(), request, &response);
+  if (!status.ok()) return connection.explain(status);
+  for (const Element& element : (response.*elements)()) {
+    std::printf("%s\n", to_json(element, false).c_str());
+  }
+  return kExitOk;
+}
+
 // Follows next_page_token until the list ends or has `limit` elements; ndjson prints one element a
 // line, json one array.
 template <typename Element, typename Service, typename Request, typename Response>

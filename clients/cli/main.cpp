@@ -62,6 +62,12 @@ class Commands {
   }
 
   int main(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i) {
+      if (is_utf8(argv[i])) continue;
+      return complain("argument " + std::to_string(i) + " is not UTF-8 text: " + one_line(argv[i]) +
+                          "; convert it first, for example with iconv",
+                      kExitInvalid);
+    }
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& problem) {

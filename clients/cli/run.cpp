@@ -35,6 +35,21 @@ api::RunStreamRequest start_request(const RunOptions& options, const std::string
   return request;
 }
 
+// How a message that is not shown further was taken; empty if there is nothing to say.
+std::string taken_words(const RunOptions& options, tape::v1::QueueMode mode) {
+  switch (mode) {
+    case tape::v1::QUEUE_MODE_STEER:
+    case tape::v1::QUEUE_MODE_INTERRUPT:
+      return "It joined the active run (" + queue_word(mode) + ").";
+    case tape::v1::QUEUE_MODE_COLLECT:
+      return "It waits behind the active run, with others that wait (collect).";
+    case tape::v1::QUEUE_MODE_FOLLOW_UP:
+      return "It waits behind the active run (follow-up).";
+    default:
+      return options.queue.empty() ? "" : "No run was active, so it began one.";
+  }
+}
+
 int detach(Connection& connection, const RunOptions& options, const std::string& text) {
   api::RouteMessageRequest request;
   request.set_session_id(options.session);
@@ -47,9 +62,11 @@ int detach(Connection& connection, const RunOptions& options, const std::string&
   return call_and_print<api::GatewayService::Stub, api::RouteMessageRequest,
                         api::RouteMessageResponse>(
       connection, connection.gateway(), &api::GatewayService::Stub::RouteMessage, request,
-      [](const api::RouteMessageResponse& response) {
+      [&options](const api::RouteMessageResponse& response) {
         std::printf("run %s\nsession %s\n", response.run_id().c_str(),
                     response.session_id().c_str());
+        const std::string taken = taken_words(options, response.mode());
+        if (!taken.empty()) std::fprintf(stderr, "%s\n", taken.c_str());
         std::fprintf(stderr, "Follow it with: palyra runs attach %s\n", response.run_id().c_str());
         return static_cast<int>(kExitOk);
       });

@@ -61,6 +61,10 @@ int list_sessions(const GlobalOptions& global, const std::string& search, bool a
                    std::to_string(session.turns()), session.agent_id(), session.title()});
       },
       [&](bool more) {
+        if (table.empty() && !search.empty()) {
+          return (void)std::printf(
+              "No title has these words. In what was said: palyra sessions search\n");
+        }
         if (table.empty()) {
           return (void)std::printf("No sessions. Start one with: palyra chat\n");
         }

@@ -288,9 +288,10 @@ int list_pins(const GlobalOptions& global, const std::string& session_id) {
   if (const int code = connection.find_daemon(); code != kExitOk) return code;
   api::ListPinsRequest request;
   request.set_session_id(session_id);
-  return call_and_print<SessionStub, api::ListPinsRequest, api::ListPinsResponse>(
+  return call_and_list<tape::v1::FactPinned, SessionStub, api::ListPinsRequest,
+                       api::ListPinsResponse>(
       connection, connection.sessions(), &SessionStub::ListPins, request,
-      [](const api::ListPinsResponse& response) {
+      &api::ListPinsResponse::pins, [](const api::ListPinsResponse& response) {
         Table table({"PIN", "TEXT"});
         for (const auto& pin : response.pins()) {
           table.add({pin.pin_id(), shortened(pin.text(), 100)});

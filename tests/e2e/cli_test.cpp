@@ -274,6 +274,43 @@ TEST_F(CliTest, AMessageThatIsTooLongOrNoTextIs65AndSaysWhatToDo) {
   EXPECT_EQ(daemon_.cli({"run", "-"}, std::string("a\0b", 3)).exit_code, 65);
 }
 
+TEST_F(CliTest, AnArgumentThatIsNoTextIs65AndNamed) {
+  for (const Words& words : {Words{"sessions", "rename", kNoSuchUlid, "\xff"},
+                             {"sessions", "search", "\xc3"},
+                             {"run", "--session", "\xff", "hi"}}) {
+    const Finished said = daemon_.cli(words);
+    EXPECT_EQ(said.exit_code, 65) << words[1];
+    EXPECT_THAT(said.err, AllOf(HasSubstr("argument"), HasSubstr("is not UTF-8 text"),
+                                Not(HasSubstr("libprotobuf"))));
+  }
+}
+
+TEST_F(CliTest, ADetachedMessageSaysHowItWasTaken) {
+  const std::string session = waiting_run()["session_id"];
+  const auto said = [&](const std::string& to, const char* mode) {
+    return daemon_.cli({"run", "--detach", "--session", to, "--queue", mode, "/echo x"}).err;
+  };
+  EXPECT_THAT(said(session, "follow-up"), HasSubstr("waits behind the active run (follow-up)"));
+  EXPECT_THAT(said(session, "steer"), HasSubstr("joined the active run (steer)"));
+  const std::string fresh =
+      json::parse(daemon_.cli({"-o", "json", "sessions", "new"}).out)["session_id"];
+  EXPECT_THAT(said(fresh, "steer"), HasSubstr("No run was active"));
+}
+
+TEST_F(CliTest, ListsOfNdjsonHaveOneElementALine) {
+  const std::string session =
+      json::parse(daemon_.cli({"-o", "json", "sessions", "new"}).out)["session_id"];
+  EXPECT_EQ(daemon_.cli({"-o", "ndjson", "sessions", "pins", session}).out, "");
+  for (const char* fact : {"one", "two"}) {
+    ASSERT_EQ(daemon_.cli({"sessions", "pin", session, fact}).exit_code, 0);
+  }
+  const auto pins = lines_of(daemon_.cli({"-o", "ndjson", "sessions", "pins", session}).out);
+  ASSERT_EQ(pins.size(), 2U);
+  EXPECT_EQ(json::parse(pins[1])["text"], "two");
+  EXPECT_EQ(json::parse(daemon_.cli({"-o", "ndjson", "agents"}).out)["agent_id"], "main");
+  EXPECT_GT(lines_of(daemon_.cli({"-o", "ndjson", "plugins"}).out).size(), 2U);
+}
+
 TEST_F(CliTest, ADetachedRunGoesOnAndCanBeWaitedFor) {
   const Finished run = daemon_.cli({"run", "--detach", "-o", "json", "/echo far away"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
