@@ -51,7 +51,8 @@ Status DirectorySegmentFiles::write(const std::string& name, const std::string& 
   const std::string part = name + ".part";
   const std::string path = directory_ + "/" + name;
   Descriptor file(::openat(directory.get(), part.c_str(),
-                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+                           0600));
   if (file.get() < 0) return problem("written", path, errno);
   int error = 0;
   for (size_t at = 0; at < bytes.size() && error == 0;) {

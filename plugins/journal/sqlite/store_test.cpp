@@ -112,6 +112,8 @@ TEST(SegmentFiles, WhatIsNoFileOfTheArchiveIsNeitherWaitedForNorFollowed) {
   for (const char* name : {"pipe", "link", "folder"}) {
     EXPECT_EQ(files.read(name).status().code(), Code::kDataLoss) << name;
   }
+  ASSERT_EQ(::mkfifo((directory.path() + "/new.part").c_str(), 0600), 0);
+  EXPECT_FALSE(files.write("new", "bytes").ok());
 }
 
 TEST(SqliteStore, VacuumShrinksTheFileWhileAWriterCommits) {
