@@ -2,8 +2,8 @@
 #include "palyra/plugin.hpp"
 
 #include "plugins/journal/backup/disk_keeper.h"
-#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/backup/restore.h"
+#include "plugins/journal/backup/segments.h"
 #include "plugins/journal/config.h"
 #include "plugins/journal/service.h"
 #include "plugins/journal/sqlite/store.h"
