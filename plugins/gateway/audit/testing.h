@@ -6,6 +6,7 @@
 #include "plugins/gateway/audit/checkpointer.h"
 #include "plugins/gateway/ports/testing/store_journal.h"
 #include "plugins/journal/memory/store.h"
+#include "plugins/journal/record_hash.h"
 
 #include <memory>
 #include <optional>
@@ -50,6 +51,29 @@ class Collect {
 };
 
 inline SigningKey test_key(char seed = 'k') { return SigningKey::of_seed(std::string(32, seed)); }
+
+// Hashes made right again behind `prev`, as somebody with the disk would.
+inline void chain(const std::string& stream, std::string prev, std::vector<pb::Record*> records) {
+  journal::RecordHasher hasher;
+  for (pb::Record* record : records) {
+    record->set_prev_hash(prev);
+    record->set_payload_digest(
+        std::string(digest::view(hasher.payload_digest(record->salt(), record->payload()))));
+    prev = digest::view(hasher.record_hash({.stream = stream,
+                                            .seq = record->seq(),
+                                            .prev_hash = prev,
+                                            .type = record->type(),
+                                            .wall_time_ns = record->wall_time_ns(),
+                                            .payload_digest = record->payload_digest()}));
+    record->set_hash(prev);
+  }
+}
+inline void chain(const std::string& stream, const std::string& prev,
+                  std::vector<pb::Record>& records) {
+  std::vector<pb::Record*> all;
+  for (pb::Record& record : records) all.push_back(&record);
+  chain(stream, prev, all);
+}
 
 class Desk {
  public:

@@ -3,7 +3,6 @@
 
 #include "plugins/common/digest/digest.h"
 #include "plugins/gateway/audit/testing.h"
-#include "plugins/journal/record_hash.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -79,29 +78,6 @@ class Program {
  private:
   std::string directory_;
 };
-
-// Hashes made right again behind `prev`, as somebody with the disk would.
-inline void chain(const std::string& stream, std::string prev, std::vector<pb::Record*> records) {
-  journal::RecordHasher hasher;
-  for (pb::Record* record : records) {
-    record->set_prev_hash(prev);
-    record->set_payload_digest(
-        std::string(digest::view(hasher.payload_digest(record->salt(), record->payload()))));
-    prev = digest::view(hasher.record_hash({.stream = stream,
-                                            .seq = record->seq(),
-                                            .prev_hash = prev,
-                                            .type = record->type(),
-                                            .wall_time_ns = record->wall_time_ns(),
-                                            .payload_digest = record->payload_digest()}));
-    record->set_hash(prev);
-  }
-}
-inline void chain(const std::string& stream, const std::string& prev,
-                  std::vector<pb::Record>& records) {
-  std::vector<pb::Record*> all;
-  for (pb::Record& record : records) all.push_back(&record);
-  chain(stream, prev, all);
-}
 
 // Finds the line of a record.
 inline size_t at(const Lines& lines, const std::string& stream, int seq) {
