@@ -41,7 +41,7 @@ grpc::Status Client::look(const Access& access, api::Session* session) {
   return api::GatewayService::NewStub(access.channel)->GetSession(&context, request, session);
 }
 
-// Any turn of the session's own tape; empty if there is none.
+// Any turn of the session's own tape or of those it was branched from; empty if there is none.
 bool Client::any_turn(const Input& what, uint64_t& lost, std::string* turn_id) {
   api::ListTurnsResponse turns;
   const bool asked = ask(what, lost, [&](const Access& access, grpc::ClientContext& context) {

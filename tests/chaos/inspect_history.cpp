@@ -67,6 +67,8 @@ void Inspector::check_conversations(const Access& access, std::set<std::string> 
 void Inspector::check_session(const Access& access, const Conversation& conversation,
                               const TurnTree& tree) {
   const std::string& id = conversation.session_id;
+  // Its own, and those that led to where it was branched.
+  const size_t turns = conversation.parents.size() + path(tree, conversation.from).size();
   {
     grpc::ClientContext context;
     access.authenticate(context, patience_);
@@ -78,10 +80,9 @@ void Inspector::check_session(const Access& access, const Conversation& conversa
     if (!status.ok()) {
       ledger_.problem("session " + id + ": " + status.error_message());
     } else if (!session.active_run().empty() || session.queued() != 0 ||
-               session.head_turn() != conversation.head ||
-               session.turns() != conversation.parents.size()) {
+               session.head_turn() != conversation.head || session.turns() != turns) {
       ledger_.problem("session " + id + " is not at rest: " + session.ShortDebugString() +
-                      "; its tape has " + std::to_string(conversation.parents.size()) +
+                      "; by the tapes it has " + std::to_string(turns) +
                       " turns, and its head is " + conversation.head);
     }
   }
