@@ -173,7 +173,8 @@ Status sync(const std::string& path) {
 }
 
 Status sync_directory_of(const std::string& path) {
-  const File folder(parent(path), O_RDONLY | O_DIRECTORY);
+  // An operator may have put the folder elsewhere, behind a link.
+  const File folder(parent(path) + "/.", O_RDONLY | O_DIRECTORY);
   return folder.is_open() ? folder.sync() : folder.error();
 }
 
