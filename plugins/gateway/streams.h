@@ -15,5 +15,7 @@ using Send = std::function<Task<bool>(Message)>;
 // The client's next message; empty after its last.
 template <typename Message>
 using Receive = std::function<Task<std::optional<Message>>()>;
+// Whether the client has left, so that nobody reads the answer.
+using Gone = std::function<bool()>;
 
 }  // namespace palyra::gateway

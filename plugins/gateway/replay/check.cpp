@@ -1,5 +1,6 @@
 #include "plugins/gateway/replay/check.h"
 
+#include "plugins/common/utf8/utf8.h"
 #include "plugins/gateway/replay/words.h"
 #include "plugins/gateway/run/evolve.h"
 #include "plugins/gateway/run/recover.h"
@@ -12,6 +13,7 @@ namespace {
 using Event = tape::RunEvent;
 
 constexpr int kShownDivergences = 16;
+constexpr size_t kWordsBytes = 512;  // of one that is described
 
 // Whether decide() or the effects that the shell runs inline write such records; all others come
 // from outside.
@@ -46,8 +48,8 @@ void Checker::diverge(uint64_t seq, std::string wanted, std::string recorded,
   if (report_.divergences_size() >= kShownDivergences) return;
   api::Divergence& divergence = *report_.add_divergences();
   divergence.set_seq(seq);
-  divergence.set_wanted(std::move(wanted));
-  divergence.set_recorded(std::move(recorded));
+  divergence.set_wanted(std::string(utf8::prefix(wanted, kWordsBytes)));
+  divergence.set_recorded(std::string(utf8::prefix(recorded, kWordsBytes)));
   for (auto& field : fields) divergence.add_fields(std::move(field));
 }
 
@@ -213,7 +215,7 @@ void Checker::add_erased(uint64_t) {
   erased_ = true;
 }
 
-api::ReplayReport Checker::finish() {
+api::ReplayReport Checker::finish(bool over) {
   const uint64_t end = report_.records() + 1;
   if (!erased_ && state_.corrupt.empty() && report_.records() > 0 &&
       report_.divergence_count() == 0) {
@@ -229,11 +231,15 @@ api::ReplayReport Checker::finish() {
       diverge(end, std::move(wanted), "the end of the tape", {});
     }
   }
+  const bool cut = over && !erased_ && state_.corrupt.empty() && !state_.terminal();
+  if (cut && report_.divergence_count() == 0) {
+    diverge(end, "the end of the run, which is over", "the end of the tape", {});
+  }
   report_.set_replayed_by(run::kLoopVersion);
   report_.set_state(run::run_state(state_));
   if (erased_) {
     report_.set_verdict(api::REPLAY_VERDICT_ERASED);
-  } else if (report_.loop_version() != 0 && report_.loop_version() != run::kLoopVersion) {
+  } else if (!cut && report_.loop_version() != 0 && report_.loop_version() != run::kLoopVersion) {
     report_.set_verdict(api::REPLAY_VERDICT_OTHER_VERSION);
   } else {
     report_.set_verdict(report_.divergence_count() == 0 ? api::REPLAY_VERDICT_SAME

@@ -35,8 +35,9 @@ class Checker {
   void add(uint64_t seq, int64_t wall_ns, const tape::RunEvent& event);
   // The payload is gone: from here on nothing can be told.
   void add_erased(uint64_t seq);
-  // After the last record. An unfinished tape ends where nothing more is wanted.
-  api::ReplayReport finish();
+  // After the last record. An unfinished tape ends where nothing more is wanted; that of a run
+  // which is known to be `over` ends with its end, in every version.
+  api::ReplayReport finish(bool over = false);
 
   // The fold so far.
   const run::State& state() const { return state_; }

@@ -1,8 +1,8 @@
 #include "plugins/gateway/replay/compare.h"
 
+#include "plugins/common/digest/digest.h"
 #include "plugins/common/utf8/utf8.h"
 #include "plugins/gateway/replay/recording.h"
-#include "plugins/gateway/run/evolve.h"
 
 #include <algorithm>
 #include <utility>
@@ -10,27 +10,37 @@
 namespace palyra::gateway::replay {
 namespace {
 
+// Of a text that is shown, and of all of them together.
 constexpr size_t kShownBytes = 16 * 1024;
+constexpr size_t kShownInAll = size_t{2} << 20;
+// Of the name of a tool or a model.
+constexpr size_t kNameBytes = 128;
 // Steps on a side that are aligned; beyond it they are paired as they come.
 constexpr size_t kAligned = 1'000;
+// Pairs that are shown.
+constexpr int kShownPairs = 4'096;
 
-struct Step {
-  api::RunStep shown;
-  std::string text;  // all of it
-};
+// Canonical arguments cost several times their length.
+constexpr size_t kArgumentWork = 8;
 
-void set_text(Step& step, std::string text) {
-  step.shown.set_text_bytes(static_cast<int64_t>(text.size()));
-  step.shown.set_text(std::string(utf8::prefix(text, kShownBytes)));
-  step.text = std::move(text);
+using Step = Steps::Step;
+
+std::string beginning(const std::string& text, size_t bytes) {
+  return std::string(utf8::prefix(text, bytes));
 }
 
-run::State fold(const std::vector<Record>& records) {
-  run::State state;
-  for (const Record& record : records) {
-    run::evolve(state, record.event, record.wall_ns, record.seq);
-  }
-  return state;
+void set_called(Step& step, const std::string& tool, const std::string& arguments) {
+  step.called = digest::sha256(tool + '\0' + arguments);
+  step.shown.set_tool(beginning(tool, kNameBytes));
+  step.shown.set_arguments_json(beginning(arguments, kShownBytes));
+  step.shown.set_arguments_bytes(static_cast<int64_t>(arguments.size()));
+}
+
+void set_answer(Step& step, const std::string& text, bool is_error) {
+  step.answer = digest::sha256((is_error ? "error " : "answer ") + text);
+  step.shown.set_is_error(is_error);
+  step.shown.set_text(beginning(text, kShownBytes));
+  step.shown.set_text_bytes(static_cast<int64_t>(text.size()));
 }
 
 std::string end_words(const run::State& state) {
@@ -46,46 +56,8 @@ std::string end_words(const run::State& state) {
   }
 }
 
-std::vector<Step> all_steps(const std::vector<Record>& records, const run::State& state) {
-  std::vector<palyra::common::v1::Usage> usage(state.turns.size());
-  for (const Record& record : records) {
-    if (!record.event.has_model_turn_finished()) continue;
-    const auto& finished = record.event.model_turn_finished();
-    if (finished.turn() >= 1 && finished.turn() <= usage.size()) {
-      usage[finished.turn() - 1] = finished.usage();
-    }
-  }
-  std::vector<Step> steps;
-  for (const run::Turn& turn : state.turns) {
-    if (turn.finished_seq == 0) continue;
-    Step said;
-    said.shown.set_kind("model");
-    said.shown.set_turn(turn.number);
-    *said.shown.mutable_usage() = usage[turn.number - 1];
-    set_text(said, turn.text);
-    steps.push_back(std::move(said));
-    for (const run::Call& call : turn.calls) {
-      Step called;
-      called.shown.set_kind("tool");
-      called.shown.set_turn(turn.number);
-      called.shown.set_tool(call.call.name());
-      called.shown.set_arguments_json(canonical_arguments(call.call.arguments_json()));
-      called.shown.set_is_error(call.is_error);
-      set_text(called, call.content);
-      steps.push_back(std::move(called));
-    }
-  }
-  Step end;
-  end.shown.set_kind("end");
-  set_text(end, end_words(state));
-  steps.push_back(std::move(end));
-  return steps;
-}
-
 bool same(const Step& a, const Step& b) {
-  return a.shown.kind() == b.shown.kind() && a.text == b.text && a.shown.tool() == b.shown.tool() &&
-         a.shown.arguments_json() == b.shown.arguments_json() &&
-         a.shown.is_error() == b.shown.is_error();
+  return a.shown.kind() == b.shown.kind() && a.called == b.called && a.answer == b.answer;
 }
 
 // How well two steps stand beside each other; 0 = not at all.
@@ -93,8 +65,8 @@ int likeness(const Step& a, const Step& b) {
   if (a.shown.kind() != b.shown.kind()) return 0;
   if (same(a, b)) return 4;
   if (a.shown.kind() == "tool") {
-    if (a.shown.tool() != b.shown.tool()) return 0;
-    return a.shown.arguments_json() == b.shown.arguments_json() ? 3 : 1;
+    if (a.called == b.called) return 3;
+    return a.shown.tool() == b.shown.tool() ? 1 : 0;
   }
   return a.shown.turn() == b.shown.turn() ? 2 : 1;
 }
@@ -147,41 +119,88 @@ std::string explain(const Step* left, const Step* right) {
   if (right == nullptr) return "Only the first run has " + name_of(left->shown) + ".";
   std::string what = name_of(left->shown);
   what[0] = static_cast<char>(what[0] - 'a' + 'A');
-  if (left->shown.arguments_json() != right->shown.arguments_json()) {
+  if (left->called != right->called) {
     return what + " has other arguments.";
   }
   if (left->shown.kind() == "tool") return what + " has another result.";
   return what + " differs.";
 }
 
-}  // namespace
-
-std::vector<api::RunStep> steps_of(const std::vector<Record>& records) {
-  std::vector<api::RunStep> out;
-  for (Step& step : all_steps(records, fold(records))) out.push_back(std::move(step.shown));
+// With at most so many bytes of each text.
+api::RunStep cut(const Step& step, size_t bytes) {
+  api::RunStep out = step.shown;
+  out.set_arguments_json(beginning(out.arguments_json(), bytes));
+  out.set_text(beginning(out.text(), bytes));
   return out;
 }
 
-api::RunComparison compare(const std::vector<Record>& left, const std::vector<Record>& right) {
-  const run::State first = fold(left);
-  const run::State second = fold(right);
-  const std::vector<Step> a = all_steps(left, first);
-  const std::vector<Step> b = all_steps(right, second);
+}  // namespace
+
+Steps::Steps(const std::vector<Record>& records, const run::State& state)
+    : state_(state), usage_(state.turns.size()) {
+  for (const Record& record : records) {
+    if (!record.event.has_model_turn_finished()) continue;
+    const auto& finished = record.event.model_turn_finished();
+    if (finished.turn() >= 1 && finished.turn() <= usage_.size()) {
+      usage_[finished.turn() - 1] = finished.usage();
+    }
+  }
+}
+
+size_t Steps::add() {
+  if (turn_ == state_.turns.size()) {
+    if (whole_) return 0;
+    whole_ = true;
+    Step end;
+    end.shown.set_kind("end");
+    set_answer(end, end_words(state_), false);
+    list_.push_back(std::move(end));
+    return state_.final_text.size();
+  }
+  const run::Turn& turn = state_.turns[turn_++];
+  if (turn.finished_seq == 0) return 0;
+  size_t work = turn.text.size();
+  Step said;
+  said.shown.set_kind("model");
+  said.shown.set_turn(turn.number);
+  *said.shown.mutable_usage() = usage_[turn.number - 1];
+  set_answer(said, turn.text, false);
+  list_.push_back(std::move(said));
+  for (const run::Call& call : turn.calls) {
+    Step called;
+    called.shown.set_kind("tool");
+    called.shown.set_turn(turn.number);
+    set_called(called, call.call.name(), canonical_arguments(call.call.arguments_json()));
+    set_answer(called, call.content, call.is_error);
+    work += call.content.size() + kArgumentWork * call.call.arguments_json().size();
+    list_.push_back(std::move(called));
+  }
+  return work;
+}
+
+api::RunComparison compare(const Steps& left, const Steps& right) {
+  const std::vector<Step>& a = left.list();
+  const std::vector<Step>& b = right.list();
+  // Two texts a step.
+  const size_t bytes = std::min(kShownBytes, kShownInAll / 2 / (a.size() + b.size()));
   api::RunComparison out;
-  out.set_left_run(first.run_id());
-  out.set_right_run(second.run_id());
-  out.set_left_model(first.created.agent().model());
-  out.set_right_model(second.created.agent().model());
-  *out.mutable_left_usage() = first.usage;
-  *out.mutable_right_usage() = second.usage;
+  out.set_left_run(left.state().run_id());
+  out.set_right_run(right.state().run_id());
+  out.set_left_model(beginning(left.state().created.agent().model(), kNameBytes));
+  out.set_right_model(beginning(right.state().created.agent().model(), kNameBytes));
+  *out.mutable_left_usage() = left.state().usage;
+  *out.mutable_right_usage() = right.state().usage;
   out.set_first_divergence(-1);
   out.set_explanation("The runs are the same, step by step.");
   for (const auto& [one, other] : align(a, b)) {
+    const bool equal = one != nullptr && other != nullptr && same(*one, *other);
+    const bool first = !equal && out.first_divergence() < 0;
+    if (out.steps_size() >= kShownPairs && !first) continue;
     api::StepPair& pair = *out.add_steps();
-    if (one != nullptr) *pair.mutable_left() = one->shown;
-    if (other != nullptr) *pair.mutable_right() = other->shown;
-    pair.set_same(one != nullptr && other != nullptr && same(*one, *other));
-    if (pair.same() || out.first_divergence() >= 0) continue;
+    if (one != nullptr) *pair.mutable_left() = cut(*one, bytes);
+    if (other != nullptr) *pair.mutable_right() = cut(*other, bytes);
+    pair.set_same(equal);
+    if (!first) continue;
     out.set_first_divergence(out.steps_size() - 1);
     out.set_explanation(explain(one, other));
   }

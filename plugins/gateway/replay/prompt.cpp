@@ -1,14 +1,19 @@
 #include "plugins/gateway/replay/prompt.h"
 
 #include "palyra/store/v1/session_view.pb.h"
+#include "plugins/common/utf8/utf8.h"
 
-#include <algorithm>
 #include <deque>
+#include <set>
 #include <utility>
 
 namespace palyra::gateway::replay {
 
 namespace {
+
+constexpr size_t kNoteBytes = 512;
+// Of a piece, besides its bytes.
+constexpr size_t kPieceBytes = 1024;
 
 // Where the content of a segment is if it is a blob; empty = elsewhere. The system prompt's is the
 // agent's in tapes from before segments named theirs.
@@ -24,38 +29,49 @@ std::string blob_of(const tape::RunCreated& created, const tape::Segment& segmen
   }
 }
 
-void add_once(std::vector<std::string>& out, const std::string& word) {
-  if (word.empty() || std::find(out.begin(), out.end(), word) != out.end()) return;
-  out.push_back(word);
-}
+// Words, each once, in the order in which they came.
+class Once {
+ public:
+  void add(const std::string& word) {
+    if (!word.empty() && seen_.insert(word).second) words_.push_back(word);
+  }
+  std::vector<std::string> take() { return std::move(words_); }
+
+ private:
+  std::set<std::string> seen_;
+  std::vector<std::string> words_;
+};
+
+// What messages of the run are made of.
+bool is_said(const tape::RunEvent& event) { return !event.has_context_gathered(); }
 
 }  // namespace
 
 std::vector<std::string> prompt_blobs(const std::vector<Record>& tape) {
-  std::vector<std::string> out;
+  Once out;
   tape::RunCreated created;
   for (const Record& record : tape) {
     if (record.event.has_run_created()) {
       created = record.event.run_created();
-      add_once(out, created.agent().system_prompt_digest());
+      out.add(created.agent().system_prompt_digest());
     }
     for (const auto& segment : record.event.context_gathered().segments()) {
-      if (!segment.dropped()) add_once(out, blob_of(created, segment));
+      if (!segment.dropped()) out.add(blob_of(created, segment));
     }
   }
-  return out;
+  return out.take();
 }
 
 std::vector<std::string> prompt_history(const std::vector<Record>& tape) {
-  std::vector<std::string> out;
+  Once out;
   for (const Record& record : tape) {
     for (const auto& segment : record.event.context_gathered().segments()) {
       if (segment.kind() == tape::SEGMENT_KIND_HISTORY && !segment.dropped()) {
-        add_once(out, segment.stream());
+        out.add(segment.stream());
       }
     }
   }
-  return out;
+  return out.take();
 }
 
 std::optional<run::Piece> PromptChecker::from_blob(const run::State& state,
@@ -75,7 +91,54 @@ std::optional<run::Piece> PromptChecker::from_blob(const run::State& state,
   return run::system_piece(blob->second, segment.source());
 }
 
-void PromptChecker::add(const run::State& state, const tape::ContextGathered& gathered) {
+void PromptChecker::note(std::string words) {
+  if (note_.empty()) note_ = std::string(utf8::prefix(words, kNoteBytes));
+}
+
+// Known before anything is compiled: a record can name the same long text many times.
+size_t PromptChecker::cost(const run::State& state, const tape::ContextGathered& gathered,
+                           size_t said) const {
+  size_t bytes = said + state.turns.size() * kPieceBytes;
+  for (const tape::Segment& segment : gathered.segments()) {
+    bytes += kPieceBytes;
+    if (const auto blob = sources_.blobs.find(blob_of(state.created, segment));
+        blob != sources_.blobs.end()) {
+      bytes += blob->second.size();
+    }
+    if (segment.kind() != tape::SEGMENT_KIND_HISTORY) continue;
+    if (const auto found = sources_.history.find(segment.stream());
+        found != sources_.history.end()) {
+      bytes += found->second.messages.wire().size();
+    }
+  }
+  return bytes;
+}
+
+size_t PromptChecker::add(const run::State& state, const tape::ContextGathered& gathered,
+                          size_t said) {
+  const auto effect = state.in_flight.find(gathered.ordinal());
+  if (!state.corrupt.empty() || effect == state.in_flight.end() ||
+      effect->second.kind != run::EffectKind::kContext) {
+    return 0;
+  }
+  const size_t bytes = cost(state, gathered, said);
+  if (bytes > kPromptBytes || bytes > limit_ - compiled_) {
+    for (const tape::Segment& segment : gathered.segments()) {
+      if (!segment.dropped()) ++segments_;
+    }
+    missing_ = true;
+    note("turn " + std::to_string(gathered.turn()) +
+         (bytes > kPromptBytes ? " is larger than 32 MiB and was not compiled again"
+                               : " and what follows was not compiled again: the prompts of this "
+                                 "run are larger than 1 GiB in all"));
+    return 0;
+  }
+  compiled_ += bytes;
+  compile(state, gathered);
+  return bytes;
+}
+
+void PromptChecker::compile(const run::State& state, const tape::ContextGathered& gathered) {
   // What comes from the run's own tape, in its order.
   std::deque<run::Piece> own = {run::input_piece(state)};
   for (run::Piece& piece : run::run_pieces(state, gathered.turn())) own.push_back(std::move(piece));
@@ -147,23 +210,31 @@ void PromptChecker::finish(api::ReplayReport& report) const {
   }
 }
 
-api::ReplayReport replay(const std::vector<Record>& records, const std::vector<uint64_t>& erased,
-                         std::optional<PromptSources> sources,
-                         const run::SchemaCheck& schema_check) {
-  Checker checker(schema_check);
-  const bool prompts = sources.has_value() && erased.empty();
-  PromptChecker prompt(prompts ? std::move(*sources) : PromptSources());
-  auto gone = erased.begin();
-  for (const Record& record : records) {
-    for (; gone != erased.end() && *gone < record.seq; ++gone) checker.add_erased(*gone);
-    if (prompts && record.event.has_context_gathered()) {
-      prompt.add(checker.state(), record.event.context_gathered());
-    }
-    checker.add(record.seq, record.wall_ns, record.event);
+Replayer::Replayer(std::vector<uint64_t> erased, std::optional<PromptSources> sources,
+                   run::SchemaCheck schema_check)
+    : erased_(std::move(erased)),
+      prompts_(sources.has_value() && erased_.empty()),
+      checker_(std::move(schema_check)),
+      prompt_(prompts_ ? std::move(*sources) : PromptSources()) {}
+
+size_t Replayer::add(const Record& record) {
+  for (; gone_ < erased_.size() && erased_[gone_] < record.seq; ++gone_) {
+    checker_.add_erased(erased_[gone_]);
   }
-  for (; gone != erased.end(); ++gone) checker.add_erased(*gone);
-  api::ReplayReport report = checker.finish();
-  if (prompts) prompt.finish(report);
+  const size_t bytes = record.event.ByteSizeLong();
+  size_t compiled = 0;
+  if (prompts_ && record.event.has_context_gathered()) {
+    compiled = prompt_.add(checker_.state(), record.event.context_gathered(), said_);
+  }
+  if (is_said(record.event)) said_ += bytes;
+  checker_.add(record.seq, record.wall_ns, record.event);
+  return bytes + compiled;
+}
+
+api::ReplayReport Replayer::finish(bool over) {
+  for (; gone_ < erased_.size(); ++gone_) checker_.add_erased(erased_[gone_]);
+  api::ReplayReport report = checker_.finish(over);
+  if (prompts_) prompt_.finish(report);
   return report;
 }
 

@@ -16,8 +16,11 @@ namespace palyra::gateway {
 namespace tape = palyra::tape::v1;
 
 // On the gateway's lane. A principal sees its own runs, the scope admin all; errors of all:
-// INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE (no journal), RESOURCE_EXHAUSTED (a
-// tape of more than 64 MiB).
+// INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAVAILABLE (no journal), DATA_LOSS (records are
+// missing), RESOURCE_EXHAUSTED (a tape of more than 64 MiB; more than kReplaysAtOnce calls). Long
+// work lets the lane run others.
+inline constexpr int kReplaysAtOnce = 4;
+
 class Replays {
  public:
   virtual ~Replays() = default;
@@ -32,9 +35,10 @@ class Replays {
                                                         api::CompareRunsRequest request) = 0;
   virtual Task<Status> export_run(Caller caller, api::ExportRunRequest request,
                                   Send<api::FilePart> send) = 0;
-  // DATA_LOSS for a file that is cut off or altered.
-  virtual Task<Result<api::ReplayFileResponse>> replay_file(
-      Caller caller, Receive<api::ReplayFileRequest> receive) = 0;
+  // DATA_LOSS for a file that is cut off or altered; CANCELLED once the client is `gone`.
+  virtual Task<Result<api::ReplayFileResponse>> replay_file(Caller caller,
+                                                            Receive<api::ReplayFileRequest> receive,
+                                                            Gone gone) = 0;
 };
 
 // A run to be done again with something changed.

@@ -18,6 +18,8 @@ namespace {
 // Of one tape in memory.
 constexpr size_t kTapeBytes = size_t{64} << 20;
 constexpr size_t kPromptBytes = size_t{1} << 20;
+// Of what the prompts of a run are made of, besides its own tape.
+constexpr size_t kSourceBytes = size_t{64} << 20;
 
 Status too_large(const std::string& run_id) {
   return Status(Code::kResourceExhausted, "the tape of run " + run_id +
@@ -30,10 +32,9 @@ std::string run_of_stream(const std::string& stream) {
   return stream.substr(std::min(stream.find('/') + 1, stream.size()));
 }
 
-run::State fold(const std::vector<replay::Record>& tape) {
-  run::State state;
-  for (const auto& record : tape) run::evolve(state, record.event, record.wall_ns, record.seq);
-  return state;
+// Whether the same may befall every other tape: there is no journal just now.
+bool of_the_journal(Code code) {
+  return code == Code::kUnavailable || code == Code::kCancelled || code == Code::kDeadlineExceeded;
 }
 
 // The model of a repetition, "instance/model".
@@ -57,6 +58,28 @@ Result<std::string> changed_model(const std::string& before, const api::RepeatRu
 
 }  // namespace
 
+Status records_missing(const std::string& stream, uint64_t first, uint64_t last) {
+  const std::string range = first == last
+                                ? "record " + std::to_string(first) + " of " + stream + " is"
+                                : "records " + std::to_string(first) + " to " +
+                                      std::to_string(last) + " of " + stream + " are";
+  return {Code::kDataLoss, range + " missing; see what else is: palyra audit verify"};
+}
+
+Status too_many_replays() {
+  return {Code::kResourceExhausted,
+          std::to_string(kReplaysAtOnce) +
+              " replays, comparisons or exports are under way already; try again when one of them "
+              "is over"};
+}
+
+Status nobody_waits() { return {Code::kCancelled, "the client has left"}; }
+
+Status erased_for(const std::string& run_id, std::string_view what) {
+  return {Code::kFailedPrecondition,
+          "records of run " + run_id + " were erased; it cannot be " + std::string(what)};
+}
+
 ReplaysImpl::ReplaysImpl(const World& world, Gateway& gateway, Repeats& repeats,
                          run::SchemaCheck schema_check, std::string version)
     : world_(world),
@@ -67,17 +90,17 @@ ReplaysImpl::ReplaysImpl(const World& world, Gateway& gateway, Repeats& repeats,
 
 Task<Result<ReplaysImpl::Tape>> ReplaysImpl::load(std::string run_id) {
   Tape tape;
+  const std::string stream = run_stream(run_id);
   size_t bytes = 0;
   uint64_t next = 1;
   for (;;) {
     service::ReadRequest request;
-    request.set_stream(run_stream(run_id));
+    request.set_stream(stream);
     request.set_from_seq(next);
     auto page = co_await world_.journal.read(std::move(request));
     if (!page.ok()) co_return page.status();
     for (const auto& record : page->records()) {
-      // What is archived is not in the stream any more.
-      if (record.seq() != next) tape.erased.push_back(next);
+      if (record.seq() != next) co_return records_missing(stream, next, record.seq() - 1);
       next = record.seq() + 1;
       bytes += record.payload().size();
       if (bytes > kTapeBytes) co_return too_large(run_id);
@@ -92,7 +115,8 @@ Task<Result<ReplaysImpl::Tape>> ReplaysImpl::load(std::string run_id) {
       // What cannot be read folds as an unknown record.
       if (!one.event.ParseFromString(record.payload())) one.event.Clear();
     }
-    if (page->records().empty() || next > page->head_seq()) break;
+    if (next > page->head_seq()) break;
+    if (page->records().empty()) co_return records_missing(stream, next, page->head_seq());
   }
   if (tape.records.empty() && tape.erased.empty()) {
     co_return Status(Code::kNotFound, "run " + run_id + " has no tape");
@@ -100,15 +124,60 @@ Task<Result<ReplaysImpl::Tape>> ReplaysImpl::load(std::string run_id) {
   co_return tape;
 }
 
+Task<Result<run::State>> ReplaysImpl::fold(const std::vector<replay::Record>& tape,
+                                           replay::Pace& pace) {
+  run::State state;
+  for (const auto& record : tape) {
+    run::evolve(state, record.event, record.wall_ns, record.seq);
+    if (!pace.add(record.event.ByteSizeLong())) continue;
+    if (!co_await pace.rest()) co_return nobody_waits();
+  }
+  co_return std::move(state);
+}
+
+Task<Result<api::ReplayReport>> ReplaysImpl::checked(const Tape& tape,
+                                                     std::optional<replay::PromptSources> sources,
+                                                     bool over, replay::Pace& pace) {
+  replay::Replayer replayer(tape.erased, std::move(sources), schema_check_);
+  for (const auto& record : tape.records) {
+    if (!pace.add(replayer.add(record))) continue;
+    if (!co_await pace.rest()) co_return nobody_waits();
+  }
+  co_return replayer.finish(over);
+}
+
+Task<Result<api::RunComparison>> ReplaysImpl::compared(const std::vector<replay::Record>& left,
+                                                       const std::vector<replay::Record>& right,
+                                                       replay::Pace& pace) {
+  const auto first = co_await fold(left, pace);
+  if (!first.ok()) co_return first.status();
+  const auto second = co_await fold(right, pace);
+  if (!second.ok()) co_return second.status();
+  replay::Steps one(left, *first);
+  replay::Steps other(right, *second);
+  for (replay::Steps* steps : {&one, &other}) {
+    while (!steps->whole()) {
+      if (!pace.add(steps->add())) continue;
+      if (!co_await pace.rest()) co_return nobody_waits();
+    }
+  }
+  co_return replay::compare(one, other);
+}
+
 // What the prompts of the run were made of, as far as it is here.
 Task<Result<replay::PromptSources>> ReplaysImpl::sources(Caller caller,
-                                                         const std::vector<replay::Record>& tape) {
+                                                         const std::vector<replay::Record>& tape,
+                                                         replay::Pace& pace) {
   replay::PromptSources out;
-  const run::State state = fold(tape);
-  const auto& agent = state.created.agent();
+  size_t room = kSourceBytes;
+  const auto state = co_await fold(tape, pace);
+  if (!state.ok()) co_return state.status();
+  const auto& agent = state->created.agent();
   for (const std::string& digest : replay::prompt_blobs(tape)) {
     auto blob = co_await world_.journal.get_blob(digest);
-    if (blob.ok()) out.blobs[digest] = std::move(*blob);
+    if (!blob.ok() || blob->size() > room) continue;
+    room -= blob->size();
+    out.blobs[digest] = std::move(*blob);
   }
   for (const std::string& stream : replay::prompt_history(tape)) {
     api::GetRunRequest get;
@@ -117,7 +186,12 @@ Task<Result<replay::PromptSources>> ReplaysImpl::sources(Caller caller,
     if (!visible.ok()) continue;
     auto earlier = co_await load(run_of_stream(stream));
     if (!earlier.ok() || !earlier->erased.empty()) continue;
-    out.history[stream] = run::history_piece(fold(earlier->records), "");
+    const auto shown = co_await fold(earlier->records, pace);
+    if (!shown.ok()) co_return shown.status();
+    run::Piece piece = run::history_piece(*shown, "");
+    if (piece.messages.wire().size() > room) continue;
+    room -= piece.messages.wire().size();
+    out.history[stream] = std::move(piece);
   }
   const auto catalogue = world_.tools.catalogue();
   const std::vector<std::string> allowed(agent.tools().begin(), agent.tools().end());
@@ -134,19 +208,28 @@ Task<Result<replay::PromptSources>> ReplaysImpl::sources(Caller caller,
 
 Task<Result<api::ReplayReport>> ReplaysImpl::replay_run(Caller caller,
                                                         api::ReplayRunRequest request) {
+  const Seat seat(calls_);
+  if (seat.crowded()) co_return too_many_replays();
   api::GetRunRequest get;
   get.set_run_id(request.run_id());
   auto run = co_await gateway_.get_run(caller, std::move(get));
   if (!run.ok()) co_return run.status();
   auto tape = co_await load(request.run_id());
   if (!tape.ok()) co_return tape.status();
-  auto pieces = co_await sources(std::move(caller), tape->records);
+  replay::Pace pace(world_.executor);
+  auto pieces = co_await sources(std::move(caller), tape->records, pace);
   if (!pieces.ok()) co_return pieces.status();
-  co_return replay::replay(tape->records, tape->erased, std::move(*pieces), schema_check_);
+  auto report = co_await checked(*tape, std::move(*pieces), ended(run->state()), pace);
+  // An erased tape does not say whose it was.
+  if (report.ok()) report->set_run_id(request.run_id());
+  co_return report;
 }
 
 Task<Status> ReplaysImpl::replay_all(Caller caller, api::ReplayAllRequest request,
                                      Send<api::ReplayAllEvent> send) {
+  const Seat seat(calls_);
+  if (seat.crowded()) co_return too_many_replays();
+  replay::Pace pace(world_.executor);
   api::ReplayAllSummary summary;
   api::ListRunsRequest list;
   list.set_session_id(request.session_id());
@@ -165,11 +248,19 @@ Task<Status> ReplaysImpl::replay_all(Caller caller, api::ReplayAllRequest reques
         break;
       }
       if (!ended(run.state())) continue;
-      auto tape = co_await load(run.run_id());
-      if (!tape.ok()) co_return tape.status();
+      const auto tape = co_await load(run.run_id());
       api::ReplayAllEvent event;
       api::ReplayReport& report = *event.mutable_report();
-      report = replay::replay(tape->records, tape->erased, std::nullopt, schema_check_);
+      if (tape.ok()) {
+        auto made = co_await checked(*tape, std::nullopt, true, pace);
+        if (!made.ok()) co_return made.status();
+        report = std::move(*made);
+      } else {
+        // One tape that is damaged hides no other.
+        if (of_the_journal(tape.status().code())) co_return tape.status();
+        report.set_verdict(api::REPLAY_VERDICT_UNREADABLE);
+        report.set_problem(tape.status().message());
+      }
       report.set_run_id(run.run_id());
       summary.set_runs(summary.runs() + 1);
       summary.set_compared(summary.compared() + report.compared());
@@ -182,6 +273,9 @@ Task<Status> ReplaysImpl::replay_all(Caller caller, api::ReplayAllRequest reques
           break;
         case api::REPLAY_VERDICT_ERASED:
           summary.set_erased(summary.erased() + 1);
+          break;
+        case api::REPLAY_VERDICT_UNREADABLE:
+          summary.set_unreadable(summary.unreadable() + 1);
           break;
         default:
           summary.set_diverged(summary.diverged() + 1);
@@ -197,15 +291,21 @@ Task<Status> ReplaysImpl::replay_all(Caller caller, api::ReplayAllRequest reques
 
 Task<Result<api::RunComparison>> ReplaysImpl::compare_runs(Caller caller,
                                                            api::CompareRunsRequest request) {
+  const Seat seat(calls_);
+  if (seat.crowded()) co_return too_many_replays();
   api::GetRunRequest get;
   get.set_run_id(request.run_id());
   auto run = co_await gateway_.get_run(caller, get);
   if (!run.ok()) co_return run.status();
   auto right = co_await load(request.run_id());
   if (!right.ok()) co_return right.status();
+  if (!right->erased.empty()) co_return erased_for(request.run_id(), "compared");
+  replay::Pace pace(world_.executor);
   std::string other = request.other_run_id();
   if (other.empty()) {
-    other = fold(right->records).created.replay_of().run_id();
+    const auto state = co_await fold(right->records, pace);
+    if (!state.ok()) co_return state.status();
+    other = state->created.replay_of().run_id();
     if (other.empty()) {
       co_return Status(Code::kInvalidArgument, "run " + request.run_id() +
                                                    " repeats no other run; name the one to compare "
@@ -217,26 +317,27 @@ Task<Result<api::RunComparison>> ReplaysImpl::compare_runs(Caller caller,
   if (!visible.ok()) co_return visible.status();
   auto left = co_await load(other);
   if (!left.ok()) co_return left.status();
-  co_return replay::compare(left->records, right->records);
+  if (!left->erased.empty()) co_return erased_for(other, "compared");
+  co_return co_await compared(left->records, right->records, pace);
 }
 
 Task<Result<api::RepeatRunResponse>> ReplaysImpl::repeat_run(Caller caller,
                                                              api::RepeatRunRequest request) {
+  const Seat seat(calls_);
+  if (seat.crowded()) co_return too_many_replays();
   api::GetRunRequest get;
   get.set_run_id(request.run_id());
   auto run = co_await gateway_.get_run(caller, std::move(get));
   if (!run.ok()) co_return run.status();
   auto tape = co_await load(request.run_id());
   if (!tape.ok()) co_return tape.status();
-  if (!tape->erased.empty()) {
-    co_return Status(Code::kFailedPrecondition,
-                     "records of run " + request.run_id() + " were erased; it cannot be repeated");
-  }
-  const run::State state = fold(tape->records);
-  auto parent = co_await parent_of(state);
+  if (!tape->erased.empty()) co_return erased_for(request.run_id(), "repeated");
+  replay::Pace pace(world_.executor);
+  const auto state = co_await fold(tape->records, pace);
+  if (!state.ok()) co_return state.status();
+  auto parent = co_await parent_of(*state);
   if (!parent.ok()) co_return parent.status();
-  co_return co_await repeat(std::move(caller), std::move(request), tape->records,
-                            std::move(*parent));
+  co_return co_await repeat(std::move(caller), std::move(request), *state, std::move(*parent));
 }
 
 // The turn that the run was built on; none if it was the first, or is not here.
@@ -252,7 +353,7 @@ Task<Result<std::optional<tape::TurnRef>>> ReplaysImpl::parent_of(const run::Sta
 
 Task<Result<api::RepeatRunResponse>> ReplaysImpl::repeat(Caller caller,
                                                          api::RepeatRunRequest request,
-                                                         const std::vector<replay::Record>& tape,
+                                                         const run::State& state,
                                                          std::optional<tape::TurnRef> parent) {
   if (!caller.may("runs.write") && !caller.may("admin")) {
     co_return Status(Code::kPermissionDenied, "repeating a run needs the scope runs.write");
@@ -261,7 +362,6 @@ Task<Result<api::RepeatRunResponse>> ReplaysImpl::repeat(Caller caller,
   if (status.ok()) status = check_text("provider", request.provider(), 0, 64);
   if (status.ok()) status = check_text("prompt", request.prompt(), 0, kPromptBytes);
   if (!status.ok()) co_return status;
-  const run::State state = fold(tape);
   if (!state.exists()) {
     co_return Status(Code::kFailedPrecondition, "the tape does not begin with run_created");
   }

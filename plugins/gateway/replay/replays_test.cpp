@@ -1,7 +1,5 @@
 // Runs of a whole gateway replayed, repeated with something changed, exported and read elsewhere.
-#include "plugins/gateway/replay/replays_impl.h"
-#include "plugins/gateway/run_loop/environment.h"
-#include "plugins/gateway/session/testing.h"
+#include "plugins/gateway/replay/testing.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/stubs/logging.h>
@@ -12,6 +10,7 @@ namespace palyra::gateway {
 namespace {
 
 using gateway::testing::House;
+using replay::testing::Place;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -19,78 +18,6 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 namespace effect = palyra::common::v1;
-
-struct Place : House {
-  Place()
-      : replays(World{clock, executor, ids, journal, providers, House::tools}, *gateway, *gateway,
-                check_schema_text, "test") {
-    House::tools.add_text("fs.read", service::TOOL_ACCESS_READ, effect::EFFECT_CLASS_NONE,
-                          "forty-two");
-  }
-
-  // Reads a file and says what is in it.
-  std::string ask(const std::string& session = "") {
-    providers.call("fs.read", R"({ "path": "a" })");
-    providers.say({"It says forty-two."});
-    const auto accepted = send("read a", session);
-    executor.run_until_idle();
-    return accepted.value().run_id;
-  }
-  Result<api::ReplayReport> replay(const std::string& run_id, const Caller& who = caller()) {
-    api::ReplayRunRequest request;
-    request.set_run_id(run_id);
-    return run(replays.replay_run(who, request));
-  }
-  Result<std::string> repeat(api::RepeatRunRequest request, const std::string& run_id) {
-    request.set_run_id(run_id);
-    auto repeated = run(replays.repeat_run(caller(), std::move(request)));
-    if (!repeated.ok()) return repeated.status();
-    executor.run_until_idle();
-    return repeated->run_id();
-  }
-  api::RunComparison compare(const std::string& run_id) {
-    api::CompareRunsRequest request;
-    request.set_run_id(run_id);
-    auto compared = run(replays.compare_runs(caller(), request));
-    EXPECT_TRUE(compared.ok()) << compared.status().to_string();
-    return compared.ok() ? *compared : api::RunComparison();
-  }
-  Result<std::string> exported(const std::string& run_id, const Caller& who = caller()) {
-    std::string file;
-    api::ExportRunRequest request;
-    request.set_run_id(run_id);
-    Send<api::FilePart> send = [&file](api::FilePart part) -> Task<bool> {
-      file += part.data();
-      co_return true;
-    };
-    const Status status = run(replays.export_run(who, request, send));
-    if (!status.ok()) return status;
-    return file;
-  }
-  Result<api::ReplayFileResponse> read(const std::string& file, api::ReplayFileRequest first = {}) {
-    size_t at = 0;
-    bool begun = false;
-    Receive<api::ReplayFileRequest> receive = [&]() -> Task<std::optional<api::ReplayFileRequest>> {
-      // By way of the lane, as from a client: a build that makes no tail calls would nest
-      // otherwise.
-      const Slot<bool> arrived;
-      executor.post([arrived] { arrived.set(true); });
-      co_await arrived;
-      api::ReplayFileRequest part;
-      if (!std::exchange(begun, true)) {
-        part = first;
-      } else if (at >= file.size()) {
-        co_return std::nullopt;
-      }
-      part.set_data(file.substr(at, 1'000));
-      at += 1'000;
-      co_return part;
-    };
-    return run(replays.replay_file(caller(), receive));
-  }
-
-  ReplaysImpl replays;
-};
 
 TEST(Replays, ARunAndItsPromptsAreVerified) {
   Place place;

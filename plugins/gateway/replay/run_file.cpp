@@ -13,6 +13,7 @@ namespace pb = google::protobuf;
 
 // The longest line: a record of 4 MiB in base64, and its names.
 constexpr size_t kLineBytes = size_t{6} << 20;
+constexpr size_t kHeaderWordBytes = 64;
 
 void put_big_endian(std::string& out, uint64_t value, int bytes) {
   for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
@@ -159,8 +160,7 @@ Status RunFileReader::take_line(std::string_view text) {
                         "\" and this daemon reads \"" + kRunFileFormat +
                         "\"; replay it with the version that made it, or a newer one");
       }
-      file_.header = line.header();
-      return {};
+      return take_header(std::move(*line.mutable_header()));
     case api::RunFileLine::kRecord:
       return take_record(line.record(), "run/" + file_.header.run_id(), file_.records);
     case api::RunFileLine::kHistory:
@@ -180,6 +180,18 @@ Status RunFileReader::take_line(std::string_view text) {
       break;
   }
   return fail(Code::kInvalidArgument, "an empty line");
+}
+
+// It is told to whoever replays the file.
+Status RunFileReader::take_header(api::RunFileHeader header) {
+  for (const std::string* word :
+       {&header.run_id(), &header.session_id(), &header.daemon_version()}) {
+    if (word->size() > kHeaderWordBytes) {
+      return fail(Code::kInvalidArgument, "a field of the header is longer than 64 bytes");
+    }
+  }
+  file_.header = std::move(header);
+  return {};
 }
 
 Status RunFileReader::take_record(const api::TapeEntry& entry, const std::string& stream,
@@ -209,7 +221,11 @@ Status RunFileReader::take_record(const api::TapeEntry& entry, const std::string
   record.seq = entry.seq();
   record.wall_ns = entry.time_ns();
   if (entry.erased()) {
-    if (&records == &file_.records) file_.erased.push_back(entry.seq());
+    if (&records == &file_.records) {
+      file_.erased.push_back(entry.seq());
+    } else {
+      erased_history_.insert(stream);
+    }
     return {};
   }
   if (!record.event.ParseFromString(entry.payload())) {
@@ -242,12 +258,17 @@ Result<RunFile> RunFileReader::finish() {
                 "again");
   }
   const Chain& chain = chains_["run/" + file_.header.run_id()];
-  if (chain.seq != file_.header.records() || file_.records.empty() ||
-      !file_.records[0].event.has_run_created() ||
-      file_.records[0].event.run_created().run_id() != file_.header.run_id()) {
+  // The first record says whose the tape is, unless it was erased.
+  const bool begins =
+      !file_.erased.empty() && file_.erased[0] == 1
+          ? chain.seq > 0
+          : !file_.records.empty() && file_.records[0].event.has_run_created() &&
+                file_.records[0].event.run_created().run_id() == file_.header.run_id();
+  if (chain.seq != file_.header.records() || !begins) {
     return fail(Code::kDataLoss,
                 "the records are not those that the header announces; export the run again");
   }
+  for (const std::string& stream : erased_history_) file_.history.erase(stream);
   return std::move(file_);
 }
 

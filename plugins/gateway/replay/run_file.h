@@ -7,6 +7,7 @@
 #include "plugins/gateway/replay/check.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,9 +44,10 @@ class RunFileWriter {
 struct RunFile {
   api::RunFileHeader header;
   std::vector<Record> records;
-  std::vector<uint64_t> erased;                        // seqs that `records` does not have
-  std::map<std::string, std::vector<Record>> history;  // by stream
-  std::map<std::string, std::string> blobs;            // by digest, 32 bytes
+  std::vector<uint64_t> erased;  // seqs that `records` does not have
+  // By stream; without runs of which records were erased.
+  std::map<std::string, std::vector<Record>> history;
+  std::map<std::string, std::string> blobs;  // by digest, 32 bytes
 };
 
 // Reads a file part by part. What is wrong is said by line: INVALID_ARGUMENT (foreign, newer,
@@ -64,6 +66,7 @@ class RunFileReader {
   };
 
   Status take_line(std::string_view text);
+  Status take_header(api::RunFileHeader header);
   Status take_record(const api::TapeEntry& entry, const std::string& stream,
                      std::vector<Record>& records);
   Status take_blob(api::RunFileBlob& blob);
@@ -71,7 +74,8 @@ class RunFileReader {
 
   RunFile file_;
   std::map<std::string, Chain> chains_;  // by stream
-  std::string rest_;                     // of a line that is not over
+  std::set<std::string> erased_history_;
+  std::string rest_;  // of a line that is not over
   digest::Sha256 sha256_;
   size_t bytes_ = 0;
   uint64_t lines_ = 0;

@@ -53,7 +53,15 @@ std::string field(std::string_view bytes) {
   return big_endian(bytes.size(), 4) + std::string(bytes);
 }
 
-// The same lines with sequence numbers, digests, hashes and seal that agree with what they say.
+// True if it is the file of a run.
+bool probe(std::string_view bytes) {
+  const Outcome whole = read(bytes, std::max<size_t>(bytes.size(), 1));
+  if (read(bytes, 1 + bytes.size() % 97) != whole) std::abort();
+  return whole.error.empty();
+}
+
+}  // namespace
+
 std::string resealed(std::string_view bytes) {
   struct Chain {
     uint64_t seq = 0;
@@ -100,15 +108,6 @@ std::string resealed(std::string_view bytes) {
   }
   return out + "{\"sha256\":\"" + digest::to_hex(digest::sha256(out)) + "\"}\n";
 }
-
-// True if it is the file of a run.
-bool probe(std::string_view bytes) {
-  const Outcome whole = read(bytes, std::max<size_t>(bytes.size(), 1));
-  if (read(bytes, 1 + bytes.size() % 97) != whole) std::abort();
-  return whole.error.empty();
-}
-
-}  // namespace
 
 bool probe_run_file(std::string_view bytes) {
   probe(bytes);

@@ -49,8 +49,8 @@ class ReplayServiceImpl final : public api::ReplayService::CallbackService {
       Call* call, api::ReplayFileResponse* response) override {
     return receive_stream<api::ReplayFileRequest, api::ReplayFileResponse>(
         context_, call, response, kScopeRunsRead,
-        [this](Caller caller, Receive<api::ReplayFileRequest> receive) {
-          return replays_.replay_file(std::move(caller), std::move(receive));
+        [this](Caller caller, Receive<api::ReplayFileRequest> receive, Gone gone) {
+          return replays_.replay_file(std::move(caller), std::move(receive), std::move(gone));
         });
   }
 

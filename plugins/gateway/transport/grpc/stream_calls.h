@@ -64,6 +64,7 @@ class OneWayCall : public Reactor,
     const bool went_well = co_await slot;
     co_return went_well && !gone_;
   }
+  bool gone() const { return gone_; }
   void step_over(bool ok) {
     context_.lane.post([self = this->shared_from_this(), ok] {
       if (!ok) self->gone_ = true;
@@ -139,7 +140,7 @@ class ServerStreamCall final : public OneWayCall<grpc::ServerWriteReactor<Respon
 template <typename Request, typename Response>
 class ClientStreamCall final : public OneWayCall<grpc::ServerReadReactor<Request>> {
  public:
-  using Handle = std::function<Task<Result<Response>>(Caller, Receive<Request>)>;
+  using Handle = std::function<Task<Result<Response>>(Caller, Receive<Request>, Gone)>;
   ClientStreamCall(TransportContext& context, RequestContext words, std::string scope,
                    Response* response, Handle handle)
       : OneWayCall<grpc::ServerReadReactor<Request>>(context, std::move(words), std::move(scope)),
@@ -157,7 +158,8 @@ class ClientStreamCall final : public OneWayCall<grpc::ServerReadReactor<Request
  private:
   Task<Status> handle(Caller caller) override {
     Receive<Request> receive = [this] { return read(); };
-    auto result = co_await handle_(std::move(caller), std::move(receive));
+    Gone gone = [this] { return this->gone(); };
+    auto result = co_await handle_(std::move(caller), std::move(receive), std::move(gone));
     if (result.ok()) {
       this->unless_ended([&] { *response_ = std::move(*result); });
     }
