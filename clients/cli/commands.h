@@ -37,7 +37,7 @@ int wait_run(const GlobalOptions& global, const std::string& run_id, int seconds
 struct ReplayOptions {
   std::string what;  // a run's id, or an exported run
   bool all = false;
-  std::string since;  // "7d", "36h", "2026-11-01"
+  std::string since;  // as moment_ms() reads it
   std::string session;
   int limit = 0;  // 0 = all
   // What is changed; nothing set = only check.

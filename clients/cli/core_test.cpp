@@ -4,6 +4,7 @@
 #include "clients/cli/settings.h"
 #include "clients/cli/terminal.h"
 #include "clients/cli/text.h"
+#include "clients/cli/when.h"
 
 #include <gtest/gtest.h>
 
@@ -61,6 +62,20 @@ TEST(ShellWords, AreWhatTheShellGivesBack) {
   EXPECT_EQ(shell_word("my file"), "'my file'");
   EXPECT_EQ(shell_word("it's $HOME"), "'it'\\''s $HOME'");
   EXPECT_EQ(shell_word(""), "''");
+}
+
+TEST(Moments, AreBeforeNowOrInUtc) {
+  constexpr int64_t kNow = 1'800'000'000'000;
+  EXPECT_EQ(moment_ms("90s", kNow), kNow - 90'000);
+  EXPECT_EQ(moment_ms("15m", kNow), kNow - 900'000);
+  EXPECT_EQ(moment_ms("24h", kNow), kNow - 86'400'000);
+  EXPECT_EQ(moment_ms("7d", kNow), kNow - 7 * int64_t{86'400'000});
+  EXPECT_EQ(moment_ms("2w", kNow), kNow - 14 * int64_t{86'400'000});
+  EXPECT_EQ(moment_ms("2026-01-31", kNow), 1'769'817'600'000);
+  EXPECT_EQ(moment_ms("2026-01-31T12:00:00Z", kNow), 1'769'817'600'000 + 12 * int64_t{3'600'000});
+  for (const char* none : {"", "soon", "7", "d", "-7d", "7x", "9999999d", "2026-01-31 12:00"}) {
+    EXPECT_EQ(moment_ms(none, kNow), std::nullopt) << none;
+  }
 }
 
 TEST(Printable, LetsNoControlCharacterReachTheTerminal) {

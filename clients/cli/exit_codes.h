@@ -16,8 +16,8 @@ enum ExitCode {
   kExitCannotCreate = 73,  // a file could not be written
   kExitIo = 74,            // standard output could not be written
   kExitWaiting = 75,       // the run waits for an approval, or the limit of requests is reached
-  // audit verify found records that do not verify; an export or a backup lacks archived files; a
-  // restore is done, but less than was asked for
+  // audit verify found records that do not verify; records are missing; an export or a backup lacks
+  // archived files; a restore is done, but less than was asked for
   kExitDamaged = 76,
   kExitNoPermission = 77,  // token missing, refused, or without the scope
   kExitConfig = 78,        // palyra.toml cannot be found or read
@@ -45,6 +45,8 @@ inline int exit_code(const grpc::Status& status) {
     case grpc::StatusCode::PERMISSION_DENIED:
     case grpc::StatusCode::UNAUTHENTICATED:
       return kExitNoPermission;
+    case grpc::StatusCode::DATA_LOSS:
+      return kExitDamaged;
     case grpc::StatusCode::CANCELLED:
       return kExitInterrupted;
     default:

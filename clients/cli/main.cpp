@@ -389,7 +389,8 @@ class Commands {
                      "recorded: answers of the first time (default); live: called again")
         ->check(CLI::IsMember({"recorded", "live"}));
     command->add_flag("--all", replay_.all, "check all runs that have ended");
-    command->add_option("--since", replay_.since, "with --all: 7d, 36h, 90m or 2026-11-01");
+    command->add_option("--since", replay_.since,
+                        "with --all: 7d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z");
     command->add_option("--session,-s", replay_.session, "with --all: only this session's");
     command->add_option("--limit", replay_.limit, "with --all: the newest so many")
         ->check(CLI::Range(1, 1000000));

@@ -3,6 +3,7 @@
 #include "clients/cli/compare_view.h"
 #include "clients/cli/connection.h"
 #include "clients/cli/terminal.h"
+#include "clients/cli/when.h"
 #include "clients/cli/words.h"
 #include "palyra/gateway/v1/replay.grpc.pb.h"
 
@@ -10,12 +11,12 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <sstream>
 #include <sys/stat.h>
+#include <vector>
 
 namespace palyra::cli {
 
@@ -40,37 +41,10 @@ bool is_ulid(const std::string& word) {
          word.find_first_not_of("0123456789ABCDEFGHJKMNPQRSTVWXYZ") == std::string::npos;
 }
 
-// Wall time in ms of "7d", "36h", "90m" ago, or of a local day such as 2026-11-01; -1 if it is
-// neither.
-int64_t since_ms(const std::string& text) {
-  if (text.empty()) return 0;
-  const int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                          std::chrono::system_clock::now().time_since_epoch())
-                          .count();
-  std::tm day{};
-  const char* end = ::strptime(text.c_str(), "%Y-%m-%d", &day);
-  if (end != nullptr && *end == '\0') {
-    day.tm_isdst = -1;
-    return int64_t{std::mktime(&day)} * 1000;
-  }
-  int64_t number = 0;
-  size_t digits = 0;
-  while (digits < text.size() && digits < 6 && text[digits] >= '0' && text[digits] <= '9') {
-    number = number * 10 + (text[digits++] - '0');
-  }
-  if (digits == 0 || digits + 1 != text.size()) return -1;
-  switch (text[digits]) {
-    case 'm':
-      return now - number * 60'000;
-    case 'h':
-      return now - number * 3'600'000;
-    case 'd':
-      return now - number * 86'400'000;
-    case 'w':
-      return now - number * 7 * 86'400'000;
-    default:
-      return -1;
-  }
+int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::string line_of(const api::Divergence& divergence) {
@@ -93,6 +67,8 @@ std::string verdict_words(const api::ReplayReport& report) {
                                         std::to_string(report.replayed_by()));
     case api::REPLAY_VERDICT_ERASED:
       return styled(Style::kYellow, "erased: it cannot be told");
+    case api::REPLAY_VERDICT_UNREADABLE:
+      return styled(Style::kRed, "cannot be read");
     default:
       return styled(Style::kRed, "diverged");
   }
@@ -173,8 +149,8 @@ int print_comparison(Connection& connection, const api::RunComparison& compariso
   return kExitOk;
 }
 
-// Until the run has ended; the exit code if it will not without somebody.
-int wait_for(Connection& connection, const std::string& run_id) {
+// Until the run has ended, and how; the exit code if it will not without somebody.
+int wait_for(Connection& connection, const std::string& run_id, api::RunState* end) {
   Progress progress("repeating the run as " + run_id);
   for (;;) {
     api::WaitRunRequest request;
@@ -183,7 +159,7 @@ int wait_for(Connection& connection, const std::string& run_id) {
     request.set_timeout_ms(int64_t{kReplayPartSeconds} * 1000);
     api::WaitRunResponse response;
     auto context = connection.context(kReplayPartSeconds + 10);
-    const auto status = connection.gateway().WaitRun(context.get(), request, &response);
+    const auto status = ask_run(connection, *context, request, &response);
     if (!status.ok()) return connection.explain(status);
     const auto& run = response.run();
     if (run.state() == api::RUN_STATE_WAITING &&
@@ -195,8 +171,19 @@ int wait_for(Connection& connection, const std::string& run_id) {
                           run_id,
                       kExitWaiting);
     }
-    if (run.finished_at_ms() != 0) return kExitOk;
+    if (run.finished_at_ms() == 0) continue;
+    *end = run.state();
+    return kExitOk;
   }
+}
+
+// Of a repetition that was shown beside its original.
+int code_of(api::RunState end, const std::string& run_id) {
+  if (end == api::RUN_STATE_COMPLETED) return kExitOk;
+  return complain("the repetition " + run_id +
+                      (end == api::RUN_STATE_CANCELLED ? " was cancelled" : " failed") +
+                      "; see: palyra runs show " + run_id,
+                  kExitRunFailed);
 }
 
 // Streams the file to the daemon.
@@ -246,25 +233,27 @@ int replay_file(Connection& connection, ReplayStub& stub, const ReplayOptions& o
     return code_of(response.report());
   }
   const std::string run_id = response.repeated_as().run_id();
-  if (const int code = wait_for(connection, run_id); code != kExitOk) return code;
+  api::RunState end = api::RUN_STATE_UNSPECIFIED;
+  if (const int code = wait_for(connection, run_id, &end); code != kExitOk) return code;
   api::ReplayFileRequest beside;
   beside.set_compare_with(run_id);
   if (const int code = send_file(connection, stub, options.what, beside, &response);
       code != kExitOk) {
     return code;
   }
-  return print_comparison(connection, response.comparison());
+  print_comparison(connection, response.comparison());
+  return code_of(end, run_id);
 }
 
 int replay_all(Connection& connection, ReplayStub& stub, const ReplayOptions& options) {
   api::ReplayAllRequest request;
-  const int64_t since = since_ms(options.since);
-  if (since < 0) {
-    return complain(
-        "--since " + options.since + " is no time; say for example 7d, 36h, 90m or 2026-11-01",
-        kExitUsage);
+  if (!options.since.empty()) {
+    const auto since = moment_ms(options.since, now_ms());
+    if (!since || *since < 0) {
+      return complain("\"" + options.since + "\" is no time; write " + kMomentExamples, kExitUsage);
+    }
+    request.set_since_ms(*since);
   }
-  request.set_since_ms(since);
   request.set_session_id(options.session);
   request.set_limit(static_cast<uint32_t>(options.limit));
   Progress progress("replaying");
@@ -285,9 +274,10 @@ int replay_all(Connection& connection, ReplayStub& stub, const ReplayOptions& op
     } else if (event.has_report() && report.verdict() != api::REPLAY_VERDICT_SAME) {
       progress.alive();
       Progress::make_room();
-      std::printf(
-          "%s %s%s\n", one_line(report.run_id()).c_str(), verdict_words(report).c_str(),
-          report.divergences_size() == 0 ? "" : (": " + line_of(report.divergences(0))).c_str());
+      std::string why = one_line(report.problem());
+      if (report.divergences_size() > 0) why = line_of(report.divergences(0));
+      std::printf("%s %s%s\n", one_line(report.run_id()).c_str(), verdict_words(report).c_str(),
+                  why.empty() ? "" : (": " + why).c_str());
     }
     if (event.has_report() && ++runs % 100 == 0) {
       progress.describe("replaying: " + counted(runs, "run"));
@@ -295,18 +285,22 @@ int replay_all(Connection& connection, ReplayStub& stub, const ReplayOptions& op
   }
   const auto status = reader->Finish();
   progress.alive();
-  if (!status.ok()) return connection.explain(status);
+  // Also of what was there before it went wrong.
   if (output == Output::kJson) std::printf(first ? "[]\n" : "]\n");
+  if (!status.ok()) return connection.explain(status);
   if (output == Output::kText) {
+    const std::string unreadable =
+        summary.unreadable() == 0 ? ""
+                                  : ", " + std::to_string(summary.unreadable()) + " cannot be read";
     std::printf(
-        "%s: %llu the same, %llu diverged, %llu of other versions, %llu erased; %s compared\n",
+        "%s: %llu the same, %llu diverged, %llu of other versions, %llu erased%s; %s compared\n",
         counted(summary.runs(), "run").c_str(), static_cast<unsigned long long>(summary.same()),
         static_cast<unsigned long long>(summary.diverged()),
         static_cast<unsigned long long>(summary.other_version()),
-        static_cast<unsigned long long>(summary.erased()),
+        static_cast<unsigned long long>(summary.erased()), unreadable.c_str(),
         counted(summary.compared(), "decision").c_str());
   }
-  return summary.diverged() == 0 ? kExitOk : kExitRunFailed;
+  return summary.diverged() + summary.unreadable() == 0 ? kExitOk : kExitRunFailed;
 }
 
 int compare_with_original(Connection& connection, ReplayStub& stub, const std::string& run_id,
@@ -330,8 +324,12 @@ int replay_one(Connection& connection, ReplayStub& stub, const ReplayOptions& op
     auto context = connection.context();
     const auto status = stub.RepeatRun(context.get(), request, &response);
     if (!status.ok()) return connection.explain(status);
-    if (const int code = wait_for(connection, response.run_id()); code != kExitOk) return code;
-    return compare_with_original(connection, stub, response.run_id(), options.what);
+    api::RunState end = api::RUN_STATE_UNSPECIFIED;
+    if (const int code = wait_for(connection, response.run_id(), &end); code != kExitOk) {
+      return code;
+    }
+    const int code = compare_with_original(connection, stub, response.run_id(), options.what);
+    return code == kExitOk ? code_of(end, response.run_id()) : code;
   }
   api::ReplayRunRequest request;
   request.set_run_id(options.what);
@@ -354,6 +352,10 @@ int replay_one(Connection& connection, ReplayStub& stub, const ReplayOptions& op
 int replay(const GlobalOptions& global, const ReplayOptions& options) {
   if (options.all == !options.what.empty()) {
     return complain("name a run or an exported file, or say --all", kExitUsage);
+  }
+  if (!options.all && (!options.since.empty() || !options.session.empty() || options.limit != 0)) {
+    return complain("--since, --session and --limit choose among all runs; say --all with them",
+                    kExitUsage);
   }
   if (options.all && changes(options)) {
     return complain("--all only checks; change one run at a time", kExitUsage);
@@ -393,11 +395,23 @@ int export_run(const GlobalOptions& global, const std::string& run_id, const std
   auto context = connection.context(kLongSeconds);
   auto reader = stub->ExportRun(context.get(), request);
   api::FilePart part;
-  while (reader->Read(&part)) std::fwrite(part.data().data(), 1, part.data().size(), out);
+  std::vector<std::string> notes;
+  while (reader->Read(&part)) {
+    std::fwrite(part.data().data(), 1, part.data().size(), out);
+    for (const std::string& note : part.notes()) notes.push_back(note);
+  }
   const auto status = reader->Finish();
   progress.alive();
   int code = status.ok() ? kExitOk : connection.explain(status);
-  if (file.empty()) return code;
+  const auto say_notes = [&notes] {
+    for (const std::string& note : notes) {
+      std::fprintf(stderr, "Note: %s.\n", one_line(note).c_str());
+    }
+  };
+  if (file.empty()) {
+    say_notes();
+    return code;
+  }
   const bool written = std::ferror(out) == 0;
   const bool closed = std::fclose(out) == 0;
   if (code == kExitOk &&
@@ -410,6 +424,7 @@ int export_run(const GlobalOptions& global, const std::string& run_id, const std
   }
   std::fprintf(stderr, "%s can be replayed anywhere with: palyra replay %s\n", run_id.c_str(),
                file.c_str());
+  say_notes();
   return kExitOk;
 }
 

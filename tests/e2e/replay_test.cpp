@@ -54,13 +54,16 @@ TEST(Replay, ARunIsTheSameAndAChangeShowsTheFirstDifference) {
   const json comparison = json::parse(both.out, nullptr, false);
   EXPECT_EQ(comparison.value("left_model", ""), "embedded/rules") << both.out;
   EXPECT_EQ(comparison.value("right_model", ""), "embedded/bench");
+  const Finished failed = daemon.cli({"replay", run_id, "--model", "none-such"});
+  EXPECT_EQ(failed.exit_code, 1) << failed.out << failed.err;
+  EXPECT_THAT(failed.err, HasSubstr("palyra runs show"));
   const Finished live = daemon.cli({"replay", run_id, "--tools", "live"});
   EXPECT_EQ(live.exit_code, 0) << live.err;
   EXPECT_THAT(live.out, HasSubstr("call time.now"));
 
   const Finished all = daemon.cli({"replay", "--all", "--since", "1d"});
   EXPECT_EQ(all.exit_code, 0) << all.out << all.err;
-  EXPECT_THAT(all.out, HasSubstr("5 runs: 5 the same, 0 diverged"));
+  EXPECT_THAT(all.out, HasSubstr("6 runs: 6 the same, 0 diverged"));
   EXPECT_EQ(daemon.stop(), 0);
 }
 
@@ -106,6 +109,9 @@ TEST(Replay, AnExportedRunIsReplayedOnAnotherMachine) {
   EXPECT_EQ(there.cli({"replay", files.path() + "/none"}).exit_code, 66);
   EXPECT_EQ(there.cli({"replay"}).exit_code, 64);
   EXPECT_EQ(there.cli({"replay", "--all", "--since", "soon"}).exit_code, 64);
+  EXPECT_EQ(there.cli({"replay", kNoSuchUlid, "--since", "7d"}).exit_code, 64);
+  EXPECT_EQ(there.cli({"replay", kNoSuchUlid, "--limit", "7"}).exit_code, 64);
+  EXPECT_EQ(there.cli({"replay", kNoSuchUlid, "--session", kNoSuchUlid}).exit_code, 64);
   EXPECT_EQ(there.stop(), 0);
 }
 
