@@ -5,6 +5,7 @@
 #include "clients/cli/public_key.h"
 #include "clients/cli/terminal.h"
 #include "clients/cli/text.h"
+#include "clients/cli/when.h"
 #include "clients/cli/words.h"
 #include "palyra/gateway/v1/audit.grpc.pb.h"
 
@@ -16,7 +17,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <optional>
 
 namespace palyra::cli {
@@ -60,28 +60,6 @@ class Bar {
   Clock::time_point drawn_{};
   bool dirty_ = false;
 };
-
-// "90s", "15m", "24h", "7d" before now, "2026-01-31" or "2026-01-31T12:00:00Z"; milliseconds.
-std::optional<int64_t> parse_time(const std::string& text) {
-  int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [unit, error] = std::from_chars(text.data(), end, number);
-  if (error == std::errc() && unit + 1 == end && number >= 0 && number < 1'000'000) {
-    const int64_t seconds = *unit == 's'   ? 1
-                            : *unit == 'm' ? 60
-                            : *unit == 'h' ? 3600
-                            : *unit == 'd' ? 86'400
-                                           : 0;
-    if (seconds == 0) return {};
-    return (static_cast<int64_t>(std::time(nullptr)) - number * seconds) * 1000;
-  }
-  for (const char* form : {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"}) {
-    std::tm parts{};
-    const char* const rest = ::strptime(text.c_str(), form, &parts);
-    if (rest != nullptr && *rest == '\0') return static_cast<int64_t>(::timegm(&parts)) * 1000;
-  }
-  return {};
-}
 
 // The export is whole as a file; what it lacks, it says itself.
 int incomplete(uint64_t missing) {
@@ -247,11 +225,9 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
        {std::pair(&options.since, &api::ExportAuditRequest::set_since_ms),
         std::pair(&options.until, &api::ExportAuditRequest::set_until_ms)}) {
     if (text->empty()) continue;
-    const auto ms = parse_time(*text);
-    if (!ms) {
-      return complain(
-          "\"" + *text + "\" is no time; write 7d, 24h, 2026-01-31 or 2026-01-31T12:00:00Z",
-          kExitUsage);
+    const auto ms = moment_ms(*text, now_ms());
+    if (!ms || *ms < 0) {
+      return complain("\"" + *text + "\" is no time; write " + kMomentExamples, kExitUsage);
     }
     (request.*set)(*ms);
   }

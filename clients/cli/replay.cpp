@@ -8,7 +8,6 @@
 #include "palyra/gateway/v1/replay.grpc.pb.h"
 
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -39,12 +38,6 @@ bool is_file(const std::string& path) {
 bool is_ulid(const std::string& word) {
   return word.size() == 26 &&
          word.find_first_not_of("0123456789ABCDEFGHJKMNPQRSTVWXYZ") == std::string::npos;
-}
-
-int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 std::string line_of(const api::Divergence& divergence) {

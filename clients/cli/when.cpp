@@ -1,6 +1,7 @@
 #include "clients/cli/when.h"
 
 #include <charconv>
+#include <chrono>
 #include <ctime>
 
 namespace palyra::cli {
@@ -26,6 +27,12 @@ int64_t seconds_of(char unit) {
 }
 
 }  // namespace
+
+int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 std::optional<int64_t> moment_ms(const std::string& text, int64_t now_ms) {
   int64_t number = 0;
