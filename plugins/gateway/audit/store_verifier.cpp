@@ -34,6 +34,12 @@ Status left() { return {Code::kCancelled, "nobody waits for this verification an
 
 std::string checkpoint_name(uint64_t number) { return "checkpoint " + std::to_string(number); }
 
+std::string moved_words(const pb::Head& head, const tape::Checkpoint& checkpoint) {
+  return "is at position " + std::to_string(head.position()) + ", and " +
+         checkpoint_name(checkpoint.number()) + ", which names it, covers up to position " +
+         std::to_string(checkpoint.position()) + ": records were moved";
+}
+
 }  // namespace
 
 StoreVerifier::StoreVerifier(Executor& executor, Journal& journal, JournalAudit& audit,
@@ -331,7 +337,9 @@ Task<Status> StoreVerifier::check_archive(Send<api::VerifyStoreEvent> send) {
   co_return Status();
 }
 
-Task<Status> StoreVerifier::check_heads(tape::Checkpoint checkpoint) {
+// `since`: the position that the checkpoint before reached; nothing if that one is not known.
+Task<Status> StoreVerifier::check_heads(tape::Checkpoint checkpoint,
+                                        std::optional<uint64_t> since) {
   constexpr int kAtOnce = 1000;
   for (int begin = 0; begin < checkpoint.heads_size(); begin += kAtOnce) {
     const int end = std::min(begin + kAtOnce, checkpoint.heads_size());
@@ -352,7 +360,12 @@ Task<Status> StoreVerifier::check_heads(tape::Checkpoint checkpoint) {
       const pb::Head* head = next < found->heads_size() ? &found->heads(next) : nullptr;
       if (head != nullptr && head->stream() == named.stream() && head->seq() == named.seq()) {
         ++next;
-        if (head->hash() == named.hash()) continue;
+        if (head->hash() == named.hash()) {
+          const bool moved =
+              since && (head->position() <= *since || head->position() > checkpoint.position());
+          if (moved) bad_stream(named.stream(), named.seq(), moved_words(*head, checkpoint));
+          continue;
+        }
       }
       Status status = co_await find_elsewhere(named, checkpoint.number());
       if (!status.ok()) co_return status;
@@ -432,11 +445,14 @@ Task<Status> StoreVerifier::check_checkpoints(Send<api::VerifyStoreEvent> send) 
         continue;
       }
       check_link(link, record.seq());
-      Status status = co_await check_heads(audit_event.checkpoint());
-      const uint64_t since = last_ ? last_->position : 0;
       // Of what another one covered this one says nothing.
-      if (status.ok() && link.number == (last_ ? last_->number + 1 : 1)) {
-        status = co_await check_window(std::move(*audit_event.mutable_checkpoint()), since);
+      std::optional<uint64_t> since;
+      if (link.number == (last_ ? last_->number + 1 : 1)) since = last_ ? last_->position : 0;
+      Status status = co_await check_heads(audit_event.checkpoint(), since);
+      // Where nothing was archived no position is free, and each stream's positions grow: with the
+      // heads in their windows all records are.
+      if (status.ok() && since && (archived_ > 0 || absent_ > 0)) {
+        status = co_await check_window(std::move(*audit_event.mutable_checkpoint()), *since);
       }
       if (!status.ok()) co_return status;
       last_ = std::move(link);

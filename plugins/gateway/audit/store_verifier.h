@@ -38,7 +38,7 @@ class StoreVerifier {
   Task<Status> check_checkpoints(Send<api::VerifyStoreEvent> send);
   Task<Status> read_copy();
   void check_copy();
-  Task<Status> check_heads(tape::Checkpoint checkpoint);
+  Task<Status> check_heads(tape::Checkpoint checkpoint, std::optional<uint64_t> since);
   Task<Status> check_window(tape::Checkpoint checkpoint, uint64_t since);
   Task<Status> find_elsewhere(tape::StreamHead head, uint64_t number);
   void check_link(const Link& link, uint64_t seq);

@@ -299,16 +299,24 @@ TEST_F(ForgedArchive, ASegmentThatTheStoreDoesNotKnowAnyMoreIsFound) {
 }
 
 // The store as it is after somebody put a record where it was not: the last one of its stream
-// there.
+// there. `free`: some positions were, because what was there is archived.
 class Moved : public JournalAudit {
  public:
-  Moved(JournalAudit& honest, pb::Head head) : honest_(honest), head_(std::move(head)) {}
+  Moved(JournalAudit& honest, pb::Head head, bool free)
+      : honest_(honest), head_(std::move(head)), free_(free) {}
   Task<Result<pb::HeadsResponse>> heads(pb::HeadsRequest request) override {
-    const bool here = request.at_size() == 0 && request.since() < head_.position() &&
+    const bool named = request.at_size() > 0;
+    const bool here = !named && request.since() < head_.position() &&
                       (request.up_to() == 0 || head_.position() <= request.up_to());
     auto page = co_await honest_.heads(std::move(request));
-    if (!page.ok() || !here) co_return page;
+    if (!page.ok()) co_return page;
     auto& heads = *page->mutable_heads();
+    for (pb::Head& head : heads) {
+      if (named && head.stream() == head_.stream() && head.seq() == head_.seq()) {
+        head.set_position(head_.position());
+      }
+    }
+    if (!here) co_return page;
     for (auto at = heads.begin(); at != heads.end();) {
       at = at->stream() == head_.stream() ? heads.erase(at) : at + 1;
     }
@@ -319,12 +327,18 @@ class Moved : public JournalAudit {
     return honest_.list_streams(std::move(request));
   }
   Task<Result<pb::VerifyStoreResponse>> verify_store(pb::VerifyStoreRequest request) override {
-    return honest_.verify_store(std::move(request));
+    auto page = co_await honest_.verify_store(std::move(request));
+    if (page.ok() && free_) {
+      page->set_absent(page->absent() + 1);
+      page->set_archived(page->archived() + 1);
+    }
+    co_return page;
   }
 
  private:
   JournalAudit& honest_;
   const pb::Head head_;
+  const bool free_;
 };
 
 TEST_F(StoreVerifierTest, WhatWasPutAmongTheCoveredOrMovedThereIsFound) {
@@ -349,7 +363,7 @@ TEST_F(StoreVerifierTest, WhatWasPutAmongTheCoveredOrMovedThereIsFound) {
     head.set_seq(one.seq);
     head.set_position(one.position);
     head.set_hash(desk.store.stored("run/1", 3)->hash());
-    Moved moved(desk.journal, head);
+    Moved moved(desk.journal, head, true);
     StoreVerifier verifier(desk.executor, desk.journal, moved, {test_key().public_key()}, {});
     Collect<api::VerifyStoreEvent> sink;
     ASSERT_TRUE(desk.run(verifier.run(sink.send())).ok());
@@ -362,6 +376,26 @@ TEST_F(StoreVerifierTest, WhatWasPutAmongTheCoveredOrMovedThereIsFound) {
     const api::BadPlace& place = end.first_bad(0);
     EXPECT_THAT(place.stream() + " " + std::to_string(place.seq()) + ": " + place.reason(),
                 ::testing::StartsWith(one.told));
+  }
+}
+
+TEST_F(StoreVerifierTest, WhatWasMovedWhereNoPositionWasFreeIsFound) {
+  for (const uint64_t position : {3, 9}) {
+    pb::Head head;
+    head.set_stream("run/1");
+    head.set_seq(3);
+    head.set_position(position);
+    Moved moved(desk.journal, head, false);
+    StoreVerifier verifier(desk.executor, desk.journal, moved, {test_key().public_key()}, {});
+    Collect<api::VerifyStoreEvent> sink;
+    ASSERT_TRUE(desk.run(verifier.run(sink.send())).ok());
+    const api::VerifyStoreEvent& end = sink.messages.back();
+    EXPECT_EQ(end.result().ok(), position == 3) << end.ShortDebugString();
+    if (position == 3) continue;
+    ASSERT_EQ(end.first_bad_size(), 1) << end.ShortDebugString();
+    EXPECT_EQ(end.first_bad(0).stream(), "run/1");
+    EXPECT_THAT(end.first_bad(0).reason(),
+                ::testing::StartsWith("is at position 9, and checkpoint 1, which names it"));
   }
 }
 
