@@ -490,7 +490,9 @@ void StoreVerifier::check_witness() {
 // Erasures that no checkpoint covers yet: whoever can write in the store can make such a record,
 // too.
 Task<Status> StoreVerifier::count_erasures() {
-  const uint64_t covered = last_ ? last_->position : 0;
+  // Nothing is erased, or nothing at all is covered.
+  if ((erased_ == 0 && archived_ == 0) || !last_) co_return Status();
+  const uint64_t covered = last_->position;
   uint64_t erasures = 0;
   for (uint64_t since = covered; since < up_to_;) {
     pb::HeadsRequest request;
