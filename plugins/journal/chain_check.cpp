@@ -95,24 +95,8 @@ void ChainCheck::confirm_segments() {
 
 v1::VerifyResponse ChainCheck::result() {
   if (response_.ok()) {
-    std::sort(erased_.begin(), erased_.end(),
-              [](const Range& a, const Range& b) { return a.first < b.first; });
-    // Both are in order; one missing run may be covered by several records.
-    auto range = erased_.begin();
-    uint64_t reach = 0;  // of the ranges that begin at or before `next`
-    for (const Range& gap : missing_) {
-      uint64_t next = gap.first;
-      for (; next <= gap.last; next = reach + 1) {
-        for (; range != erased_.end() && range->first <= next; ++range) {
-          reach = std::max(reach, range->last);
-        }
-        if (reach < next) break;
-      }
-      if (next <= gap.last) {
-        fail(next, "payload is missing and no erased record says why");
-        break;
-      }
-    }
+    const uint64_t lost = first_uncovered(missing_, erased_);
+    if (lost != 0) fail(lost, "payload is missing and no erased record says why");
   }
   if (response_.ok()) confirm_segments();
   response_.set_head_hash(prev_hash_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "palyra/service/v1/journal.pb.h"
+#include "plugins/common/ranges/ranges.h"
 #include "plugins/journal/record_hash.h"
 #include "plugins/journal/segment.h"
 
@@ -34,11 +35,6 @@ class ChainCheck {
   v1::VerifyResponse result();
 
  private:
-  struct Range {
-    uint64_t first;
-    uint64_t last;
-  };
-
   void confirm_segments();
 
   std::string stream_;
@@ -46,8 +42,8 @@ class ChainCheck {
   std::string prev_hash_;
   RecordHasher hasher_;
   v1::VerifyResponse response_;
-  std::vector<Range> missing_;
-  std::vector<Range> erased_;
+  std::vector<SeqRange> missing_;
+  std::vector<SeqRange> erased_;
   // Segments that were fed, and what the stream says of segments, the last word by first record.
   std::vector<SegmentRow> segments_;
   std::vector<SegmentRow> missing_segments_;

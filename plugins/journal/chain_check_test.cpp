@@ -5,6 +5,20 @@
 namespace palyra::journal {
 namespace {
 
+// Makes the record follow `prev`, which then is its own hash.
+void link(v1::Record& record, std::string& prev, RecordHasher& hasher) {
+  record.set_payload_digest(
+      std::string(digest::view(hasher.payload_digest(record.salt(), record.payload()))));
+  record.set_prev_hash(prev);
+  prev = std::string(digest::view(hasher.record_hash({.stream = "s",
+                                                      .seq = record.seq(),
+                                                      .prev_hash = prev,
+                                                      .type = record.type(),
+                                                      .wall_time_ns = record.wall_time_ns(),
+                                                      .payload_digest = record.payload_digest()})));
+  record.set_hash(prev);
+}
+
 // A chain of three honest records.
 std::vector<v1::Record> chain() {
   std::vector<v1::Record> records;
@@ -17,17 +31,7 @@ std::vector<v1::Record> chain() {
     record.set_wall_time_ns(static_cast<int64_t>(seq));
     record.set_payload("p" + std::to_string(seq));
     record.set_salt(std::string(16, 's'));
-    record.set_payload_digest(
-        std::string(digest::view(hasher.payload_digest(record.salt(), record.payload()))));
-    record.set_prev_hash(prev);
-    prev =
-        std::string(digest::view(hasher.record_hash({.stream = "s",
-                                                     .seq = seq,
-                                                     .prev_hash = prev,
-                                                     .type = record.type(),
-                                                     .wall_time_ns = record.wall_time_ns(),
-                                                     .payload_digest = record.payload_digest()})));
-    record.set_hash(prev);
+    link(record, prev, hasher);
   }
   return records;
 }
@@ -98,17 +102,7 @@ std::vector<v1::Record> erased_chain(const std::vector<std::pair<uint64_t, uint6
       record.set_type("erased");
       record.set_payload(erased.SerializeAsString());
     }
-    record.set_payload_digest(
-        std::string(digest::view(hasher.payload_digest(record.salt(), record.payload()))));
-    record.set_prev_hash(prev);
-    prev =
-        std::string(digest::view(hasher.record_hash({.stream = "s",
-                                                     .seq = seq,
-                                                     .prev_hash = prev,
-                                                     .type = record.type(),
-                                                     .wall_time_ns = record.wall_time_ns(),
-                                                     .payload_digest = record.payload_digest()})));
-    record.set_hash(prev);
+    link(record, prev, hasher);
     if (seq <= kEmpty) {
       record.clear_salt();
       record.set_erased(true);

@@ -1,7 +1,5 @@
 #include "plugins/gateway/audit/export_erasures.h"
 
-#include <algorithm>
-
 namespace palyra::gateway::audit {
 namespace {
 
@@ -25,22 +23,6 @@ void Erasures::add(const service::v1::Record& record) {
 
 void Erasures::explain(const std::vector<SeqRange>& erased) {
   erased_.insert(erased_.end(), erased.begin(), erased.end());
-}
-
-bool Erasures::explained() {
-  std::sort(erased_.begin(), erased_.end(),
-            [](const SeqRange& a, const SeqRange& b) { return a.first < b.first; });
-  auto range = erased_.begin();
-  uint64_t reach = 0;  // of the ranges that begin at or before `next`
-  for (const SeqRange& gap : missing_) {
-    for (uint64_t next = gap.first; next <= gap.last; next = reach + 1) {
-      for (; range != erased_.end() && range->first <= next; ++range) {
-        reach = std::max(reach, range->last);
-      }
-      if (reach < next) return false;
-    }
-  }
-  return true;
 }
 
 }  // namespace palyra::gateway::audit

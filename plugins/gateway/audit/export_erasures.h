@@ -2,17 +2,11 @@
 #pragma once
 
 #include "palyra/service/v1/journal.pb.h"
+#include "plugins/common/ranges/ranges.h"
 
-#include <cstdint>
 #include <vector>
 
 namespace palyra::gateway::audit {
-
-// Sequence numbers, inclusive.
-struct SeqRange {
-  uint64_t first = 0;
-  uint64_t last = 0;
-};
 
 // Of one stream, fed in order.
 class Erasures {
@@ -23,7 +17,7 @@ class Erasures {
   const std::vector<SeqRange>& erased() const { return erased_; }
   bool any_missing() const { return !missing_.empty(); }
   // Every payload that is missing was erased.
-  bool explained();
+  bool explained() const { return first_uncovered(missing_, erased_) == 0; }
 
  private:
   std::vector<SeqRange> missing_;

@@ -194,4 +194,18 @@ class Desk {
   int written_ = 0;
 };
 
+// run/0 ended before the first of two checkpoints; run/1 has five records, two of them erased, over
+// both; run/2 has three; audit.
+inline std::string story_export() {
+  Desk desk;
+  desk.append("run/0");
+  desk.append("run/1", 3);
+  desk.cover();
+  desk.append("run/1", 2);
+  desk.append("run/2", 3);
+  desk.store.erase({"run/1", 1, 2, "asked to", "user:ann"}, [](auto) {});
+  desk.executor.run_until_idle();
+  return *desk.exported();
+}
+
 }  // namespace palyra::gateway::audit::testing

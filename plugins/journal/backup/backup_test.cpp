@@ -1,20 +1,15 @@
 #include "plugins/common/digest/digest.h"
-#include "plugins/journal/backup/disk_keeper.h"
 #include "plugins/journal/backup/read.h"
 #include "plugins/journal/backup/segments.h"
 #include "plugins/journal/backup/testing.h"
 
-#include <sqlite3.h>
-
 #include <atomic>
 #include <csignal>
 #include <fstream>
-#include <future>
 #include <map>
 #include <mutex>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -22,87 +17,6 @@ namespace palyra::journal::backup {
 namespace {
 
 using contract::Commit;
-
-void run_sql(const std::string& path, const std::string& sql) {
-  sqlite3* db = nullptr;
-  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
-  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
-      << sqlite3_errmsg(db);
-  sqlite3_close(db);
-}
-
-// Runs fn in a process of its own; its exit code, or 128 + the signal that ended it.
-template <typename Fn>
-int in_child(Fn fn) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(fn());
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-class BackupTest : public testing::Test {
- protected:
-  void write_some(int count, size_t bytes = 0) {
-    ASSERT_TRUE(store_.open().ok());
-    for (int i = 0; i < count; ++i) {
-      const std::string text = "text " + std::to_string(i) + std::string(bytes, 'x');
-      ASSERT_TRUE(store_.commit(Commit().append("run/1", text).put("last", "run/1", text)).ok());
-    }
-    ASSERT_TRUE(store_.put_blob(contract::blob_part(digest::sha256("blob"), 0, "blob", true)).ok());
-  }
-  Result<Manifest> create(const std::string& name = "") {
-    return backup::create({store_path_, backups_, name, kWallMs});
-  }
-  Result<Restored> restore(const std::string& file, bool force = false) {
-    RestoreOptions options;
-    options.store = store_path_;
-    options.file = file;
-    options.force = force;
-    options.wall_ns = kWallMs * 1'000'000;
-    return backup::restore(options);
-  }
-  // Makes the manifest fit the file, as a forger would.
-  void sign_again(const std::string& name) {
-    Manifest manifest = open_backup(file(name))->manifest;
-    const auto digest = files::digest(file(name));
-    manifest.size = digest->size;
-    manifest.sha256 = digest::to_hex(digest->sha256);
-    ASSERT_TRUE(files::write(manifest_of(backups_, name), to_json(manifest)).ok());
-  }
-  std::string file(const std::string& name) const { return database_of(backups_, name); }
-  std::vector<std::string> files_there() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(backups_)) {
-      names.push_back(entry.path().filename());
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-  }
-  // Moves the beginning of run/1 into a file of the archive; its path.
-  std::string archive_some() {
-    v1::ArchiveRequest request;
-    request.set_stream("run/1");
-    request.set_up_to_seq(20);
-    const auto archived = store_.archive(request);
-    EXPECT_TRUE(archived.ok()) << archived.status().to_string();
-    return std::filesystem::directory_iterator(segments_)->path();
-  }
-  Result<Manifest> create_all(const std::string& name, int64_t after_ms = 0) {
-    return backup::create({.store = store_path_,
-                           .directory = backups_,
-                           .name = name,
-                           .wall_ms = kWallMs + after_ms,
-                           .segments = segments_});
-  }
-
-  static constexpr int64_t kWallMs = 1'769'000'000'000;
-  sqlite::TestDirectory directory_;
-  const std::string store_path_ = directory_.store();
-  const std::string backups_ = directory_.path() + "/backups";
-  const std::string segments_ = directory_.path() + "/segments";
-  DiskStore store_{store_path_};
-};
 
 TEST_F(BackupTest, OneOfABusyStoreIsExactlyTheStateAtItsPosition) {
   ASSERT_TRUE(store_.open().ok());
@@ -413,81 +327,6 @@ TEST_F(BackupTest, TheFilesOfArchivedSegmentsAreKeptOnceForAllBackups) {
   EXPECT_EQ(store_.read(contract::read("run/1", 1, 1))->records_size(), 1) << "brought back";
 }
 
-TEST_F(BackupTest, PruningNeverTakesWhatTheStoreItselfReads) {
-  write_some(30);
-  const std::string live = archive_some();
-  // The store's directory as that of backups, by its name and by another one.
-  const std::string alias = directory_.path() + "/alias";
-  std::filesystem::create_directory_symlink(directory_.path(), alias);
-  std::filesystem::create_directory(backups_);
-  std::filesystem::create_directory_symlink(segments_, backups_ + "/segments");
-  for (const std::string& directory : {directory_.path(), alias, backups_}) {
-    SCOPED_TRACE(directory);
-    for (const std::string name : {"one", "two"}) {
-      ASSERT_TRUE(backup::create({store_path_, directory, name, kWallMs}).ok());
-    }
-    const auto made = backup::create({.store = store_path_,
-                                      .directory = directory,
-                                      .name = "",
-                                      .wall_ms = kWallMs,
-                                      .segments = segments_ + "/"});
-    EXPECT_EQ(made.status().code(), Code::kFailedPrecondition);
-    const Status refused = prune(directory, 1, "", segments_).status();
-    EXPECT_EQ(refused.code(), Code::kFailedPrecondition);
-    EXPECT_NE(refused.message().find("backup_dir"), std::string::npos) << refused.message();
-    EXPECT_EQ(list_backups(directory)->size(), 2u);
-    EXPECT_TRUE(files::exists(live));
-    for (const std::string name : {"one", "two"}) {
-      std::filesystem::remove(database_of(directory, name));
-      std::filesystem::remove(manifest_of(directory, name));
-    }
-  }
-}
-
-TEST_F(BackupTest, PruningRemovesNothingThatItDoesNotKnow) {
-  write_some(30);
-  const std::string needed = std::filesystem::path(archive_some()).filename();
-  const std::string unused = std::string(64, 'a') + ".ndjson.gz";
-  const std::string cut = std::string(64, 'b') + ".ndjson.gz.part";
-  ASSERT_TRUE(create_all("one").ok());
-  ASSERT_TRUE(create_all("newer").ok());
-  const std::string shared = shared_segments(backups_) + "/";
-  for (const std::string& name : {unused, cut, std::string("README")}) {
-    std::ofstream(shared + name) << "x";
-  }
-  // What a backup of a newer Palyra needs is not known.
-  const std::string manifest = manifest_of(backups_, "newer");
-  std::string text = *files::read(manifest, 4096);
-  text.replace(text.find("\"format\": 1"), 11, "\"format\": 2");
-  ASSERT_TRUE(files::write(manifest, text).ok());
-  ASSERT_TRUE(create_all("two", 1).ok());
-  std::vector<std::string> unreadable;
-  EXPECT_EQ(list_backups(backups_, &unreadable)->size(), 2u);
-  ASSERT_EQ(unreadable.size(), 1u);
-  EXPECT_NE(unreadable[0].find("newer.json: the manifest has format 2"), std::string::npos)
-      << unreadable[0];
-  auto pruned = prune(backups_, 1, "", segments_);
-  ASSERT_TRUE(pruned.ok()) << pruned.status().to_string();
-  EXPECT_EQ(pruned->backups, std::vector<std::string>{"one"});
-  EXPECT_EQ(pruned->unreadable, unreadable);
-  EXPECT_TRUE(files::exists(shared + unused));
-  // Nor what one without its database needs.
-  ASSERT_TRUE(files::write(manifest, to_json(*create_all("three", 2))).ok());
-  std::filesystem::remove(file("newer"));
-  EXPECT_EQ(prune(backups_, 1, "", segments_)->unreadable.size(), 1u);
-  EXPECT_TRUE(files::exists(shared + unused));
-  std::filesystem::remove(manifest);
-  ASSERT_TRUE(create_all("four", 3).ok());
-  pruned = prune(backups_, 1, "", segments_);
-  ASSERT_TRUE(pruned.ok()) << pruned.status().to_string();
-  EXPECT_TRUE(pruned->unreadable.empty());
-  EXPECT_FALSE(files::exists(shared + unused));
-  EXPECT_FALSE(files::exists(shared + cut));
-  EXPECT_TRUE(files::exists(shared + "README"));
-  EXPECT_TRUE(files::exists(shared + needed));
-  EXPECT_TRUE(verify(file("four")).ok());
-}
-
 TEST_F(BackupTest, AManifestThatTellsSomethingElseThanItsDatabaseIsFound) {
   write_some(30);
   const auto made = create("one");
@@ -506,53 +345,6 @@ TEST_F(BackupTest, AManifestThatTellsSomethingElseThanItsDatabaseIsFound) {
   expect_found("newest_record_ms", [](Manifest& manifest) { manifest.newest_record_ms = 5; });
   expect_found("audit_head",
                [](Manifest& manifest) { manifest.audit_head = std::string(64, 'a'); });
-}
-
-TEST_F(BackupTest, AWholeBackupIsNotPrunedForADamagedOne) {
-  write_some(30);
-  ASSERT_TRUE(create("whole").ok());
-  ASSERT_TRUE(create("damaged").ok());
-  std::filesystem::resize_file(file("damaged"), 4096);
-  const Status refused = prune(backups_, 1).status();
-  EXPECT_EQ(refused.code(), Code::kDataLoss);
-  EXPECT_NE(refused.message().find("backup damaged"), std::string::npos) << refused.message();
-  EXPECT_TRUE(verify(file("whole")).ok());
-}
-
-TEST_F(BackupTest, NothingIsPrunedWhileOneIsBeingMade) {
-  write_some(30);
-  archive_some();
-  ASSERT_TRUE(create_all("one").ok());
-  ASSERT_TRUE(create_all("two").ok());
-  Status pruned, second;
-  const auto made = backup::create({.store = store_path_,
-                                    .directory = backups_,
-                                    .name = "three",
-                                    .wall_ms = kWallMs,
-                                    .segments = segments_},
-                                   [&](uint64_t, uint64_t) {
-                                     pruned = prune(backups_, 1).status();
-                                     second = create("another").status();
-                                     return true;
-                                   });
-  ASSERT_TRUE(made.ok()) << made.status().to_string();
-  EXPECT_EQ(pruned.code(), Code::kFailedPrecondition);
-  EXPECT_NE(pruned.message().find("try again"), std::string::npos) << pruned.message();
-  EXPECT_EQ(second.code(), Code::kFailedPrecondition);
-  EXPECT_TRUE(verify(file("three")).ok());
-  EXPECT_EQ(prune(backups_, 1)->backups.size(), 2u);
-}
-
-TEST_F(BackupTest, AClockThatWasSetBackDoesNotMakeTheNewestTheOldest) {
-  write_some(3);
-  constexpr int64_t kDay = 24 * 3600 * 1000;
-  ASSERT_TRUE(create_all("before").ok());
-  ASSERT_TRUE(store_.commit(Commit().append("run/1", "more")).ok());
-  ASSERT_TRUE(create_all("after", -kDay).ok());
-  const auto all = list_backups(backups_);
-  ASSERT_EQ(all->size(), 2u);
-  EXPECT_EQ((*all)[0].name, "after");
-  EXPECT_EQ(prune(backups_, 1)->backups, std::vector<std::string>{"before"});
 }
 
 TEST_F(BackupTest, AlteredFilesOfArchivedSegmentsAreReplacedByWholeOnes) {
@@ -637,146 +429,6 @@ TEST_F(BackupTest, PiecesAreOfABackupAndOfNothingElse) {
         "segments/../../journal.sqlite", "one.sqlite/", "segments/one.sqlite"}) {
     EXPECT_EQ(part("one", path).status().code(), Code::kInvalidArgument) << path;
   }
-}
-
-TEST_F(BackupTest, TheKeeperMakesThemOneAtATimeAndTellsHowItGoes) {
-  write_some(60, 50'000);
-  contract::ManualClock clock;
-  DiskKeeper keeper({.store = store_path_, .directory = backups_, .archive = "", .keep = 2}, clock,
-                    nullptr);
-  const auto wait = [&] {
-    v1::CheckRequest ask;
-    ask.set_progress_only(true);
-    while (keeper.check(ask)->backup().running()) std::this_thread::yield();
-    return keeper.check({})->backup().error();
-  };
-  v1::BackupRequest request;
-  for (const std::string name : {"one", "two", "three"}) {
-    request.set_name(name);
-    clock.advance(kNanosPerSecond);
-    ASSERT_TRUE(keeper.backup(request).ok());
-    const Status second = keeper.backup({}).status();
-    EXPECT_TRUE(second.ok() || second.code() == Code::kFailedPrecondition) << second.to_string();
-    EXPECT_EQ(wait(), "");
-  }
-  request.set_name("../x");
-  EXPECT_EQ(keeper.backup(request).status().code(), Code::kInvalidArgument);
-  request.set_name("three");
-  EXPECT_EQ(keeper.backup(request).status().code(), Code::kAlreadyExists);
-  EXPECT_LE(keeper.check({})->backups_size(), 2);
-  EXPECT_TRUE(verify(file("three")).ok());
-  EXPECT_EQ(keeper.check({})->directory(), backups_);
-}
-
-TEST_F(BackupTest, TheCheckBesideTheUsersFindsWhatTheStartDidNotLookAt) {
-  write_some(60, 100'000);
-  store_.close();
-  run_sql(store_path_, "UPDATE payload SET data=CAST('forged' AS BLOB) WHERE position=2");
-  ASSERT_TRUE(store_.open().ok()) << "only the newest records are looked at";
-  contract::ManualClock clock;
-  const KeeperOptions options{.store = store_path_, .directory = backups_};
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::string heard;
-  const auto run = [&](DiskKeeper& keeper) {
-    heard.clear();
-    keeper.begin_check([&](bool damaged, const std::string& sentence) {
-      const std::lock_guard lock(mutex);
-      heard = (damaged ? "damaged: " : "fine: ") + sentence;
-      changed.notify_one();
-    });
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return !heard.empty(); });
-    return keeper.check({})->check();
-  };
-  {
-    DiskKeeper keeper(options, clock, nullptr);
-    EXPECT_EQ(keeper.check({})->check().state(), v1::STORE_CHECK_STATE_WAITING);
-    const auto found = run(keeper);
-    EXPECT_EQ(found.state(), v1::STORE_CHECK_STATE_DAMAGED);
-    EXPECT_NE(found.detail().find("record 2 of run/1"), std::string::npos) << found.detail();
-    EXPECT_EQ(heard, "damaged: " + found.detail());
-  }
-  store_.close();
-  run_sql(store_path_, "UPDATE payload SET data=CAST('text 1" + std::string(100'000, 'x') +
-                           "' AS BLOB) WHERE position=2");
-  ASSERT_TRUE(store_.open().ok());
-  {
-    DiskKeeper keeper(options, clock, nullptr);
-    EXPECT_EQ(run(keeper).state(), v1::STORE_CHECK_STATE_OK);
-    EXPECT_EQ(heard, "fine: 60 records verified");
-  }
-  // The next life knows when it was.
-  DiskKeeper keeper(options, clock, nullptr);
-  EXPECT_EQ(keeper.check({})->check().finished_ms(), clock.wall_now() / kNanosPerMilli);
-}
-
-TEST_F(BackupTest, ADamagedStoreDoesNotPushOutTheLastWholeBackup) {
-  write_some(60, 100'000);
-  contract::ManualClock clock;
-  const KeeperOptions options{.store = store_path_, .directory = backups_, .keep = 1};
-  const auto make = [&](DiskKeeper& keeper, const std::string& name) {
-    v1::BackupRequest request;
-    request.set_name(name);
-    EXPECT_TRUE(keeper.backup(request).ok());
-    while (keeper.check({})->backup().running()) std::this_thread::yield();
-    const auto made = keeper.check({})->backup();
-    EXPECT_EQ(made.error(), "");
-    return made.note();
-  };
-  const auto look = [&](DiskKeeper& keeper) {
-    std::promise<void> done;
-    keeper.begin_check([&](bool, const std::string&) { done.set_value(); });
-    done.get_future().wait();
-  };
-  {
-    DiskKeeper keeper(options, clock, nullptr);
-    EXPECT_EQ(make(keeper, "first"), "");
-    EXPECT_EQ(make(keeper, "whole"), "");
-    EXPECT_EQ(list_backups(backups_)->size(), 1u);
-  }
-  store_.close();
-  run_sql(store_path_, "UPDATE payload SET data=CAST('forged' AS BLOB) WHERE position=2");
-  ASSERT_TRUE(store_.open().ok());
-  {
-    DiskKeeper keeper(options, clock, nullptr);
-    look(keeper);
-    EXPECT_NE(make(keeper, "damaged").find("found damage"), std::string::npos);
-  }
-  {
-    DiskKeeper keeper(options, clock, nullptr);
-    EXPECT_NE(make(keeper, "in-the-next-life").find("found damage"), std::string::npos);
-  }
-  EXPECT_TRUE(verify(file("whole")).ok());
-  store_.close();
-  ASSERT_TRUE(restore(file("whole"), true).ok());
-  ASSERT_TRUE(store_.open().ok());
-  DiskKeeper keeper(options, clock, nullptr);
-  look(keeper);
-  EXPECT_EQ(make(keeper, "mended"), "");
-  EXPECT_EQ(list_backups(backups_)->size(), 1u);
-}
-
-TEST_F(BackupTest, WhatHindersPruningIsNotTakenForAFailedBackup) {
-  write_some(3);
-  ASSERT_TRUE(create("one").ok());
-  ASSERT_TRUE(create("two").ok());
-  std::filesystem::resize_file(file("two"), 4096);
-  contract::ManualClock clock;
-  DiskKeeper keeper({.store = store_path_, .directory = backups_, .keep = 2}, clock, nullptr);
-  const auto make = [&](const std::string& name) {
-    v1::BackupRequest request;
-    request.set_name(name);
-    EXPECT_TRUE(keeper.backup(request).ok());
-    while (keeper.check({})->backup().running()) std::this_thread::yield();
-    EXPECT_EQ(keeper.check({})->backup().error(), "");
-    EXPECT_TRUE(verify(file(name)).ok());
-    return keeper.check({})->backup().note();
-  };
-  EXPECT_NE(make("three").find("two, which would stay, is damaged"), std::string::npos);
-  EXPECT_TRUE(verify(file("one")).ok());
-  std::ofstream(backups_ + "/other.json") << "not a manifest";
-  EXPECT_NE(make("four").find("other.json"), std::string::npos);
 }
 
 TEST_F(BackupTest, ABackupLeavesTheReserveOfTheStoreFree) {

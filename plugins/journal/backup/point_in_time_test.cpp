@@ -73,6 +73,16 @@ class PointInTimeTest : public testing::Test {
     ASSERT_TRUE(done()) << "not after " << kMostMib << " MiB";
   }
   // Names the life of the log: another one after it began anew.
+  // A life of the store without the archive, long enough for the log to begin anew.
+  void live_without_archive() {
+    DiskStore without(path_);
+    ASSERT_TRUE(without.open().ok());
+    const std::string begun = log_salt();
+    for (int i = 0; i < 2 * kMostMib && log_salt() == begun; ++i) {
+      ASSERT_TRUE(without.commit(Commit().append("s", std::string(500'000, 'x'))).ok());
+    }
+    ASSERT_NE(log_salt(), begun);
+  }
   std::string log_salt() const {
     std::string bytes(sqlite::kWalHeader, '\0');
     std::ifstream(path_ + "-wal", std::ios::binary)
@@ -311,16 +321,7 @@ TEST_F(PointInTimeTest, WhatWasNotArchivedIsNotGuessed) {
   write(8);
   store_.close();
   const uint64_t end_of_first = moments_.back().position;
-  {
-    // A life without the archive, long enough for the log to begin anew.
-    DiskStore without(path_);
-    ASSERT_TRUE(without.open().ok());
-    const std::string begun = log_salt();
-    for (int i = 0; i < 2 * kMostMib && log_salt() == begun; ++i) {
-      ASSERT_TRUE(without.commit(Commit().append("s", std::string(500'000, 'x'))).ok());
-    }
-    ASSERT_NE(log_salt(), begun);
-  }
+  live_without_archive();
   open();
   write(1);
   const Manifest after = create("after");
@@ -371,13 +372,7 @@ TEST_F(PointInTimeTest, AGapIsToldUntilABackupIsMadeAfterIt) {
       options.wall_ns = store_.clock.wall_now();
       ASSERT_TRUE(backup::restore(options).ok());
     } else {
-      DiskStore without(path_);
-      ASSERT_TRUE(without.open().ok());
-      const std::string begun = log_salt();
-      for (int i = 0; i < 2 * kMostMib && log_salt() == begun; ++i) {
-        ASSERT_TRUE(without.commit(Commit().append("s", std::string(500'000, 'x'))).ok());
-      }
-      ASSERT_NE(log_salt(), begun);
+      live_without_archive();
     }
     open();
     write(1);
