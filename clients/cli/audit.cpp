@@ -88,16 +88,6 @@ std::string whole_json(const api::VerifyStoreResult& result, bool pretty) {
   return json;
 }
 
-// What the daemon says of a damaged store or file is damage, and that runs go on later is nothing
-// that matters here.
-int explain_audit(const Connection& connection, const grpc::Status& status) {
-  if (status.ok()) return kExitOk;
-  std::string words = connection.sentence(status);
-  if (const size_t runs = words.find("; runs go on"); runs != std::string::npos) words.erase(runs);
-  const bool damaged = status.error_code() == grpc::StatusCode::DATA_LOSS;
-  return complain(words, damaged ? static_cast<int>(kExitDamaged) : exit_code(status));
-}
-
 // The same command, from there on.
 std::string command_again(const AuditOptions& options, const std::string& cursor) {
   std::string command = "palyra audit verify";
@@ -208,7 +198,7 @@ int audit_verify(const GlobalOptions& global, const AuditOptions& options) {
   }
   const grpc::Status status = stream->Finish();
   if (result && status.ok()) return conclude(global, *result, told);
-  const int code = explain_audit(connection, status);
+  const int code = connection.explain(status);
   // A cursor that was refused, or with what was refused, leads nowhere.
   if (!cursor.empty() && code != kExitInvalid) {
     std::fprintf(stderr, "Go on with: %s\n", command_again(options, cursor).c_str());
@@ -268,7 +258,7 @@ int audit_export(const GlobalOptions& global, const AuditOptions& options) {
   if (interrupt.seen()) {
     code = kExitInterrupted;
   } else if (written) {
-    code = explain_audit(connection, status);
+    code = connection.explain(status);
   }
   // That standard output could not be written is said at the end of every command.
   if (options.file.empty()) {

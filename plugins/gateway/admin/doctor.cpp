@@ -238,8 +238,9 @@ Check audit_key_check(const AuditKeyFacts& key) {
 }
 
 Check storage_check(const std::string& problem) {
-  if (problem.empty())
+  if (problem.empty()) {
     return make("storage", "ok", "retention and erasures have nothing left to do");
+  }
   return make("storage", "warn", problem,
               "palyra storage status says more; it is tried again by itself");
 }

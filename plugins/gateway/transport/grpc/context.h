@@ -43,8 +43,9 @@ inline Status not_serving() {
 }
 
 inline grpc::Status shutting_down() {
-  return grpc::Status(grpc::StatusCode::UNAVAILABLE,
-                      "the daemon is stopping; runs go on at its next start, attach to them then");
+  return grpc::Status(
+      grpc::StatusCode::UNAVAILABLE,
+      "the daemon is stopping; ask again at its next start (runs go on by themselves then)");
 }
 
 // The request's headers; valid as long as the call.
